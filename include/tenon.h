@@ -1,0 +1,98 @@
+/*
+ * Tenon: a program answers a few dozen events and the operating system shows a real drive.
+ *
+ * Objects are opaque; functions that return int return 0 or a positive errno value, and
+ * tenon_get_last_error() then says why in words. Unless a function says otherwise it may be called from
+ * any thread, but not from two at once for one volume, and not from inside a handler.
+ *
+ * The life of a volume:
+ *
+ *   tenon_volume_new, set properties, tenon_initialize, tenon_create_storage, tenon_add_mounting_point,
+ *   tenon_mount_media ... events ... tenon_unmount_media, tenon_delete_storage, tenon_volume_free
+ */
+#ifndef TENON_H
+#define TENON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <tenon/constants.h>
+#include <tenon/events.h>
+#include <tenon/methods.h>
+#include <tenon/properties.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Value of the members mode, uid and gid that a handler leaves alone. */
+#define TENON_NOT_GIVEN 0xFFFFFFFFu
+
+/* The id of the root directory in events; programs see it as inode 1. */
+#define TENON_ROOT_ID INT64_C(0x7FFFFFFFFFFFFFFF)
+
+/*
+ * Makes a volume that answers with these handlers. events is copied; events_size is sizeof(tenon_events) as
+ * the program was compiled. app_data is yours, see tenon_get_app_data.
+ *
+ * 0, ENOMEM, or EINVAL (events_size is larger than this library knows).
+ */
+int tenon_volume_new(tenon_volume **volume, const tenon_events *events, size_t events_size, void *app_data);
+
+/* Ends the volume in whatever state it is (as tenon_delete_storage(volume, true) does) and frees it. NULL is allowed. */
+void tenon_volume_free(tenon_volume *volume);
+
+/* What was given to tenon_volume_new. From any thread, handlers included. */
+void *tenon_get_app_data(tenon_volume *volume);
+
+/* Why the last failed method or property of this volume failed: one sentence, valid until the next failure. Never NULL. */
+const char *tenon_get_last_error(tenon_volume *volume);
+
+/*
+ * Reads ("Name") or sets ("Name=Value") a configuration setting; value, of value_size bytes, gets the setting as
+ * text and may be NULL. 0, EINVAL (no such setting, or it does not take the value), EBUSY (not now), ERANGE (value is
+ * too small).
+ */
+int tenon_config(tenon_volume *volume, const char *setting, char *value, size_t value_size);
+
+/*
+ * Sets the property or configuration setting called name from text: true, false, 1, 0, a number (decimal, 0x, or
+ * for Umask octal) or a value's name. 0, ENOENT (nothing is called so), EINVAL, EBUSY.
+ */
+int tenon_set_property(tenon_volume *volume, const char *name, const char *value);
+
+/* The directory of mounting point index, counted from 0; NULL when there is none. Valid until it is removed. */
+const char *tenon_get_mounting_point_name(tenon_volume *volume, int32_t index);
+
+/* The flags that mounting point index was added with; 0 when there is none. */
+uint32_t tenon_get_mounting_point_flags(tenon_volume *volume, int32_t index);
+
+/*
+ * Waits until the media is no longer mounted: by tenon_unmount_media from another thread, or because the user's
+ * last umount(8) ended it. timeout in milliseconds, -1: forever. 0, or ETIMEDOUT.
+ */
+int tenon_wait_unmounted(tenon_volume *volume, int timeout);
+
+/*
+ * True for the names that the engine gives to open files without a name: ".tenon-nameless-" and 16 hexadecimal
+ * digits. A drive that keeps its files deletes such leftovers when it opens: they are what a crash left behind.
+ */
+bool tenon_is_hidden_name(const char *name);
+
+/*
+ * Called with one line of text, no newline, when the engine has something to log; never called otherwise does it
+ * print. From any thread, several at once. Set it before tenon_create_storage.
+ */
+typedef void tenon_log_function(void *app_data, const char *line);
+void tenon_set_log(tenon_volume *volume, tenon_log_function *log);
+
+/* The library's version, "0.1.0". */
+const char *tenon_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
