@@ -1,0 +1,61 @@
+# A thin face on meson and ninja. `make help` says what there is.
+
+BUILD ?= build
+# Given to meson when the build folder is made, for instance MESON_OPTIONS=-Dwerror=true.
+MESON_OPTIONS ?=
+# Groups of packages that `make setup` looks after: build, test, deep.
+NEED ?= build test
+
+.DEFAULT_GOAL := all
+.PHONY: all setup setup-build demo test check-deep lint install clean help
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+	ln -sfn tool/tenon $(BUILD)/tenon
+
+$(BUILD)/build.ninja:
+	meson setup $(MESON_OPTIONS) $(BUILD)
+
+setup:
+	scripts/setup.sh $(NEED)
+
+# What a demo needs is less than what the tests need.
+setup-build:
+	scripts/setup.sh build
+
+# One after the other, whatever -j says: nothing can be built before setup is done.
+demo: setup-build
+	$(MAKE) all
+	scripts/demo.sh $(BUILD)
+
+test: setup
+	$(MAKE) all
+	BUILD=$(BUILD) scripts/run-tests.sh
+
+check-deep:
+	scripts/setup.sh build test deep
+	scripts/check-deep.sh
+
+lint:
+	scripts/setup.sh build test deep
+	$(MAKE) all
+	BUILD=$(BUILD) scripts/lint.sh
+
+install: all
+ifdef PREFIX
+	meson configure $(BUILD) -Dprefix='$(PREFIX)'
+endif
+	DESTDIR='$(DESTDIR)' meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) build-asan build-tsan
+
+help:
+	@echo 'make             build the library, the drives and the command; the command is $(BUILD)/tenon'
+	@echo 'make demo        install what a build needs, build, and show a drive'
+	@echo 'make test        install what the tests need, build, and run all fast tests'
+	@echo 'make setup       install what is missing (NEED="build test deep" chooses; default: $(NEED))'
+	@echo 'make lint        formatting, clang-tidy, cppcheck, shellcheck, manual pages'
+	@echo 'make check-deep  the tests under sanitizers, longer random runs, and lint: takes long'
+	@echo 'make install     into PREFIX (default /usr/local), below DESTDIR'
+	@echo 'make clean       remove what was built'

@@ -1,0 +1,83 @@
+/*
+ * The SQLite side of opening and closing: settings, locks and the journal. Nothing here knows what is in
+ * the database.
+ */
+#include "inside.h"
+
+#include <errno.h>
+
+int database_run(sqlite3 *db, const char *sql)
+{
+	return sql_error(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
+}
+
+int database_number(sqlite3 *db, const char *sql, int64_t *number)
+{
+	sqlite3_stmt *query;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &query, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(query);
+	if (rc == SQLITE_ROW)
+		*number = sqlite3_column_int64(query, 0);
+	sqlite3_finalize(query);
+	return rc == SQLITE_DONE ? ENOENT : sql_error(db, rc);
+}
+
+/* A database can come from anywhere: nothing in it is to run. */
+static void set_guards(sqlite3 *db)
+{
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+	/* A database that turns out not to be ours is left as it is, its log included. */
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+static int set_up(sqlite3 *db)
+{
+	char *settings;
+	int rc;
+
+	set_guards(db);
+	settings = sqlite3_mprintf("PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = %d; PRAGMA secure_delete = OFF;"
+				   "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON;"
+				   "PRAGMA synchronous = FULL; PRAGMA cache_size = -%d; PRAGMA max_page_count = 4294967294;"
+				   "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = 0",
+				   VAULT_PAGE_SIZE, VAULT_CACHE_SIZE / 1024, 2 * VAULT_CACHE_SIZE);
+	if (!settings)
+		return SQLITE_NOMEM;
+	rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
+	sqlite3_free(settings);
+	return rc;
+}
+
+int database_open(const char *path, bool read_only, sqlite3 **db)
+{
+	int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	int rc = sqlite3_open_v2(path, db, flags, NULL);
+	int error;
+
+	if (rc == SQLITE_OK)
+		rc = set_up(*db);
+	if (rc == SQLITE_OK)
+		return 0;
+	error = sql_error(*db, rc);
+	sqlite3_close(*db);
+	*db = NULL;
+	return error;
+}
+
+int database_take(sqlite3 *db)
+{
+	/* In exclusive locking mode the lock outlives the transaction. */
+	return database_run(db, "BEGIN EXCLUSIVE; COMMIT");
+}
+
+int database_settle(sqlite3 *db)
+{
+	int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+	return rc == SQLITE_OK ? database_run(db, "PRAGMA journal_mode = DELETE") : sql_error(db, rc);
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Everything that takes long: the tests under sanitizers, longer random runs, and lint.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+step() {
+    echo "=== $*"
+    "$@" || { failed=1; echo "=== $* FAILED"; }
+}
+step make test MESON_OPTIONS=-Dwerror=true
+step scripts/lint.sh
+export TEST_LIMIT=${TEST_LIMIT:-3600}
+export TENON_RANDOM_STEPS=${TENON_RANDOM_STEPS:-100000}
+step scripts/run-sanitized.sh asan
+step scripts/run-sanitized.sh tsan
+[ "$failed" = 0 ] && echo "check-deep: passed"
+exit "$failed"

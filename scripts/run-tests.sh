@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Runs all fast tests of one build folder and ends with one line: N passed, N failed, N skipped.
+#   BUILD=build run-tests.sh
+# Fails when a test fails, when a mount is left behind, or when a sanitizer has reported something.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=$(realpath "${BUILD:-build}")
+limit=${TEST_LIMIT:-900} # seconds for one suite
+export TENON=${TENON:-$build/tenon} BUILD=$build
+
+if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && { : <>/dev/fuse; } 2>/dev/null; then
+    export TENON_REQUIRE=${TENON_REQUIRE:-mount,root}
+fi
+
+python=
+for candidate in /usr/bin/python3 python3; do
+    if "$candidate" -c 'import pytest' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+[ -n "$python" ] || { echo "run-tests: no python3 with pytest; run make setup" >&2; exit 1; }
+
+# Everything that the tests make lies below one folder, so that what they leave can be found.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/tenon-test.XXXXXX")
+export TMPDIR
+chmod 1777 "$TMPDIR"
+mounts() { awk -v folder="$TMPDIR/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort -r; }
+trap 'mounts | xargs -r umount -l; rm -rf "$TMPDIR"' EXIT
+
+# A drive runs in the background, so a sanitizer's report goes to a file, not to a stream that nobody reads.
+reports=$TMPDIR/sanitizer
+export ASAN_OPTIONS="halt_on_error=1:exitcode=99:detect_stack_use_after_return=1:log_path=$reports${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+export UBSAN_OPTIONS="halt_on_error=1:exitcode=99:print_stacktrace=1:log_path=$reports${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
+export TSAN_OPTIONS="halt_on_error=1:exitcode=99:second_deadlock_stack=1:log_path=$reports${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+
+failed=0
+broken=0 # what no runner counts
+rm -f "$build"/meson-logs/testlog*
+timeout --kill-after=30 "$limit" meson test -C "$build" --print-errorlogs || failed=1
+
+xml=()
+for suite in parity real tool examples; do
+    compgen -G "tests/$suite/test_*.py" >/dev/null || continue
+    echo "== tests/$suite"
+    xml+=("$build/meson-logs/pytest-$suite.xml")
+    rm -f "${xml[-1]}"
+    timeout --signal=INT --kill-after=30 "$limit" "$python" -m pytest -q -rs -p no:cacheprovider -o faulthandler_timeout=300 \
+        --junitxml="${xml[-1]}" "tests/$suite" || failed=1
+done
+
+if [ -n "$(mounts)" ]; then
+    mounts | sed 's/^/run-tests: still mounted: /'
+    broken=$((broken + 1))
+fi
+if compgen -G "$reports*" >/dev/null; then
+    cat "$reports"*
+    echo "run-tests: a sanitizer has reported the above"
+    broken=$((broken + 1))
+fi
+
+"$python" scripts/count_tests.py "$broken" "$build/meson-logs/testlog.json" "${xml[@]}" || failed=1
+exit "$failed"

@@ -1,0 +1,74 @@
+/*
+ * Mounting through the new mount API: a detached mount, and clones of it at as many places as wanted.
+ *
+ * The master is never attached: every descriptor of an attached mount would make umount(8) fail with EBUSY (seen on 6.18).
+ */
+#ifndef CHANNEL_MOUNT_H
+#define CHANNEL_MOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mount_options {
+	int device;
+	const char *source;
+	const char *subtype;
+	uint32_t uid, gid;
+	bool allow_other;
+	bool default_permissions;
+};
+
+/* Puts the reason in words, for EPERM and EINVAL above all. */
+struct mount_error {
+	char text[256];
+};
+
+/* A mount that lives, whether or not it is attached anywhere. */
+struct mount {
+	/* Not attached; -1 once it had to be given away. */
+	int master;
+	/* The master can be cloned; before Linux 6.15 a detached mount cannot, and is attached itself. */
+	bool clonable;
+	/* The connection's number in fusectl. */
+	unsigned connection;
+};
+
+/*
+ * Makes the mount, attached nowhere. The kernel's INIT must be answered on the device meanwhile where mount_prepare was true,
+ * afterwards otherwise. 0, or an errno value and the reason.
+ */
+int mount_create(const struct mount_options *options, struct mount *mount, struct mount_error *why);
+void mount_close(struct mount *mount);
+
+/* Asks for errors of INIT to show at mount time: true from Linux 6.18 on. */
+bool mount_prepare(int device);
+
+/*
+ * Attaches the mount at path, with MOUNT_ATTR_* set; *mount_id says which mount it became. sibling is a place where it is
+ * attached already, or NULL.
+ */
+int mount_attach(struct mount *mount, const char *sibling, const char *path, uint64_t attributes, uint64_t *mount_id);
+
+/* Unmounts what is at path if it is this very mount: 0, EBUSY, or EINVAL where something else is there now. */
+int mount_detach(const char *path, uint64_t mount_id, bool lazily);
+
+/* True when a mount of this type is what path shows. */
+bool mount_is_tenon(const char *path, const char *subtype);
+
+/* Writes what the kernel has cached for the mount. */
+void mount_sync(const struct mount *mount);
+
+/* Cuts the connection: every caller gets an error. */
+int mount_abort(const struct mount *mount);
+
+/* The ids of all mounts there are. */
+struct mount_ids {
+	uint64_t *ids;
+	size_t count;
+};
+/* From an open /proc/self/mountinfo. 0 or an errno value; ids->ids is the caller's to free in either case. */
+int mount_ids_read(int mountinfo, struct mount_ids *ids);
+bool mount_ids_have(const struct mount_ids *ids, uint64_t id);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * The public functions' own half: life cycle, mounting points, and what ends a volume.
+ *
+ * One session exists from create_storage to delete_storage; its service thread fires the events that no request causes and sees
+ * the end through.
+ */
+#ifndef COMPONENT_COMPONENT_H
+#define COMPONENT_COMPONENT_H
+
+#include "channel/channel.h"
+#include "channel/mount.h"
+#include "component/workers.h"
+#include "volume/volume.h"
+#include "wire/decode.h"
+
+struct point {
+	struct point *next;
+	/* As given, for matching; and where it really is, for unmounting. */
+	char *given;
+	char *real;
+	uint32_t flags;
+	bool attached;
+	uint64_t mount_id;
+};
+
+enum session_state {
+	/* The storage exists, no media. */
+	SESSION_IDLE,
+	SESSION_MOUNTED,
+	/* The service thread is ending it. */
+	SESSION_ENDING,
+};
+
+struct session {
+	struct tenon_volume *volume;
+	/* Guards state and points. Never held while a handler runs or a worker is waited for. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum session_state state;
+	struct point *points;
+	/* A device opened ahead of the next mount_media, -1 else. */
+	int device;
+	struct channel *channel;
+	bool in_process;
+	struct mount mount;
+	struct workers workers;
+	pthread_t service;
+	bool has_service;
+	/* Wakes the service thread. */
+	int wake;
+	int mountinfo;
+	bool finish;
+	/* What the handlers of get_volume_id and mount answered. */
+	bool started;
+	int start_error;
+};
+
+/* Sets the volume's last error and gives code back. */
+int component_fail(struct tenon_volume *volume, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool component_is_mounted(struct tenon_volume *volume);
+
+/* service.c: starts the thread and waits for what get_volume_id and mount answer. */
+int service_start(struct session *session);
+/* Asks the service thread to end the volume, and waits until it has. */
+void service_finish(struct session *session);
+/* Collects a thread that has ended by itself. */
+void service_collect(struct session *session);
+
+/* points.c, under the session's lock. */
+int points_attach(struct session *session, struct point *point);
+int points_attach_all(struct session *session);
+/* Detaches all; when one is in use (EBUSY) and not by force, attaches those again that were detached. */
+int points_detach_all(struct session *session, bool force);
+/* Forgets the points that somebody else has unmounted: true when the last one went that way. */
+bool points_check(struct session *session, const struct mount_ids *ids);
+void points_free(struct session *session);
+
+/* INIT on a channel's first message: fills reply. 0 or an errno value. */
+int negotiate(struct tenon_volume *volume, const void *message, size_t size, struct wire_init_out *out, uint64_t *unique);
+/* mount_media's checks, shared with the in-process channel. */
+int check_handlers(struct tenon_volume *volume);
+int session_new(struct tenon_volume *volume);
+void session_free(struct tenon_volume *volume);
+/* From a channel to a volume that answers; when it fails the channel is gone. */
+int session_start(struct session *session);
+
+#endif

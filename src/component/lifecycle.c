@@ -1,0 +1,381 @@
+/*
+ * The life of a volume: initialize, create_storage, mount_media, unmount_media, delete_storage.
+ *
+ * Each step refuses to be taken out of order, says why, and leaves things as they were when it fails.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "component/component.h"
+#include "request/request.h"
+
+static bool is_guid(const char *text)
+{
+	const char *shape = "{xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx}";
+
+	for (; *shape; shape++, text++) {
+		if (*shape == 'x' ? !isxdigit((unsigned char)*text) : *shape != *text)
+			return false;
+	}
+	return !*text;
+}
+
+int tenon_initialize(tenon_volume *volume, const char *product_guid)
+{
+	if (volume->session)
+		return component_fail(volume, EBUSY, "initialize comes before create_storage");
+	if (!product_guid || !is_guid(product_guid))
+		return component_fail(volume, EINVAL, "\"%s\" is not a GUID of the form {XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX}",
+				      product_guid ? product_guid : "");
+	volume->initialized = true;
+	return 0;
+}
+
+int session_new(struct tenon_volume *volume)
+{
+	struct session *session = calloc(1, sizeof *session);
+
+	if (!session)
+		return component_fail(volume, ENOMEM, "no memory for a storage");
+	pthread_mutex_init(&session->lock, NULL);
+	pthread_cond_init(&session->changed, NULL);
+	session->volume = volume;
+	session->mount.master = session->device = session->mountinfo = -1;
+	session->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	volume->session = session;
+	if (session->wake < 0) {
+		int error = component_fail(volume, errno, "cannot make an event descriptor: %s", strerror(errno));
+
+		session_free(volume);
+		return error;
+	}
+	return 0;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void session_free(struct tenon_volume *volume)
+{
+	struct session *session = volume->session;
+
+	service_collect(session);
+	points_free(session);
+	close_if_open(session->device);
+	close_if_open(session->wake);
+	close_if_open(session->mountinfo);
+	pthread_cond_destroy(&session->changed);
+	pthread_mutex_destroy(&session->lock);
+	free(session);
+	volume->session = NULL;
+}
+
+static int open_device(struct session *session)
+{
+	if (session->device >= 0)
+		return 0;
+	session->device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (session->device >= 0)
+		return 0;
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		return component_fail(session->volume, errno,
+				      "/dev/fuse is not there: load the kernel's module with \"modprobe fuse\"");
+	if (errno == EACCES || errno == EPERM)
+		return component_fail(session->volume, errno, "/dev/fuse may not be opened by this user: mount as root");
+	return component_fail(session->volume, errno, "/dev/fuse cannot be opened: %s", strerror(errno));
+}
+
+int tenon_create_storage(tenon_volume *volume)
+{
+	int error;
+
+	if (!volume->initialized)
+		return component_fail(volume, EINVAL, "call initialize before create_storage");
+	if (volume->session)
+		return component_fail(volume, EBUSY, "the storage exists already");
+	error = session_new(volume);
+	if (error)
+		return error;
+	error = open_device(volume->session);
+	if (error)
+		session_free(volume);
+	return error;
+}
+
+int check_handlers(struct tenon_volume *volume)
+{
+	const struct properties *properties = &volume->properties;
+	const tenon_events *events = &volume->events.table;
+	char missing[256] = "";
+
+#define NEED(condition, handler)                                                                                                 \
+	do {                                                                                                                     \
+		if ((condition) && !events->handler)                                                                             \
+			strcat(strcat(missing, *missing ? ", " : ""), #handler);                                                 \
+	} while (0)
+	NEED(true, get_file_info);
+	NEED(true, enumerate_directory);
+	NEED(true, read_file);
+	NEED(properties->use_hard_links, create_hard_link);
+	NEED(properties->use_hard_links, get_file_name_by_file_id);
+	NEED(properties->use_reparse_points, set_reparse_point);
+	NEED(properties->use_reparse_points, get_reparse_point);
+#undef NEED
+	return *missing ? component_fail(volume, EINVAL, "handlers are missing that must be there: %s", missing) : 0;
+}
+
+int negotiate(struct tenon_volume *volume, const void *message, size_t size, struct wire_init_out *out, uint64_t *unique)
+{
+	struct wire_request wire;
+	int error = wire_decode(message, size, &wire);
+
+	*unique = wire.header.unique;
+	if (!error && wire.header.opcode != WIRE_INIT)
+		error = EPROTO;
+	return error ? error : request_init(volume, &wire, out);
+}
+
+/* Answers the kernel's first message. */
+static int answer_init(struct session *session)
+{
+	_Alignas(8) char message[WIRE_MIN_BUFFER];
+	struct {
+		struct wire_out_header header;
+		struct wire_init_out body;
+	} reply = {0};
+	size_t got = session->channel->ops->exchange(session->channel, NULL, 0, message, sizeof message);
+	int error = got ? negotiate(session->volume, message, got, &reply.body, &reply.header.unique) : ENODEV;
+
+	if (!got)
+		return error;
+	reply.header.error = -error;
+	reply.header.len = error ? sizeof reply.header : sizeof reply;
+	session->channel->ops->send(session->channel, &reply, reply.header.len);
+	return error;
+}
+
+static void *answer_init_main(void *arg)
+{
+	return (void *)(intptr_t)answer_init(arg);
+}
+
+static int create_mount(struct session *session, struct mount_error *why)
+{
+	const struct properties *properties = &session->volume->properties;
+	const struct mount_options options = {
+		.device = session->device,
+		.source = *properties->mount_source ? properties->mount_source : properties->file_system_name,
+		.subtype = properties->file_system_name,
+		.uid = session->volume->owner_uid,
+		.gid = session->volume->owner_gid,
+		.allow_other = properties->allow_other,
+		.default_permissions = properties->default_permissions,
+	};
+	bool synchronous = mount_prepare(session->device);
+	pthread_t helper;
+	void *answer = NULL;
+	int error;
+
+	if (synchronous) {
+		error = pthread_create(&helper, NULL, answer_init_main, session);
+		if (error)
+			return error;
+	}
+	error = mount_create(&options, &session->mount, why);
+	if (!synchronous)
+		return error ? error : answer_init(session);
+	/* When the mount failed early no INIT will ever come. */
+	if (error)
+		pthread_cancel(helper);
+	pthread_join(helper, &answer);
+	return error || answer == PTHREAD_CANCELED ? error : (int)(intptr_t)answer;
+}
+
+static int mount_it(struct session *session)
+{
+	struct tenon_volume *volume = session->volume;
+	struct mount_error why = {""};
+	int error = open_device(session);
+
+	if (error)
+		return error;
+	session->channel = device_channel_new(session->device);
+	if (!session->channel)
+		return component_fail(volume, ENOMEM, "no memory for a channel");
+	error = create_mount(session, &why);
+	/* From here on the channel closes it. */
+	session->device = -1;
+	if (!error)
+		return 0;
+	mount_close(&session->mount);
+	session->channel->ops->free(session->channel);
+	session->channel = NULL;
+	if (error == EPERM)
+		return component_fail(volume, EPERM, "this user may not mount (%s): mount as root", why.text);
+	return component_fail(volume, error, "cannot mount: %s", *why.text ? why.text : strerror(error));
+}
+
+int session_start(struct session *session)
+{
+	struct tenon_volume *volume = session->volume;
+	int error;
+
+	service_collect(session);
+	volume->channel = session->channel;
+	session->state = SESSION_MOUNTED;
+	atomic_store(&volume->active, true);
+	error = workers_start(&session->workers, volume, session->channel);
+	if (!error) {
+		error = service_start(session);
+		if (error)
+			service_finish(session);
+		return error;
+	}
+	mount_close(&session->mount);
+	session->channel->ops->free(session->channel);
+	session->channel = volume->channel = NULL;
+	session->state = SESSION_IDLE;
+	atomic_store(&volume->active, false);
+	return component_fail(volume, error, "cannot start worker threads: %s", strerror(error));
+}
+
+static int check_mountable(struct tenon_volume *volume, int timeout)
+{
+	if (event_is_inside(&volume->events))
+		return component_fail(volume, EDEADLK, "the media cannot be mounted inside a handler");
+	if (component_is_mounted(volume))
+		return component_fail(volume, EINVAL, "the media is mounted already");
+	if (timeout)
+		return component_fail(volume, EOPNOTSUPP, "time limits for handlers are not there yet: pass 0");
+	return check_handlers(volume);
+}
+
+int tenon_mount_media(tenon_volume *volume, int32_t timeout)
+{
+	struct session *session = volume->session;
+	int error;
+
+	if (!session)
+		return component_fail(volume, EINVAL, "there is no storage to mount: call create_storage first");
+	error = check_mountable(volume, timeout);
+	if (error)
+		return error;
+	if (session->mountinfo < 0)
+		session->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (session->mountinfo < 0)
+		return component_fail(volume, errno, "/proc/self/mountinfo cannot be read: %s", strerror(errno));
+	error = mount_it(session);
+	if (error)
+		return error;
+	error = session_start(session);
+	if (error)
+		return error;
+	pthread_mutex_lock(&session->lock);
+	error = points_attach_all(session);
+	pthread_mutex_unlock(&session->lock);
+	if (error)
+		service_finish(session);
+	return error;
+}
+
+static int detach(struct session *session, bool force)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&session->lock);
+	if (session->in_process && !force) {
+		volume_lock(session->volume);
+		if (session->volume->handles.count)
+			error = component_fail(session->volume, EBUSY, "%u files are open", session->volume->handles.count);
+		volume_unlock(session->volume);
+	} else if (!session->in_process && session->state == SESSION_MOUNTED) {
+		error = points_detach_all(session, force);
+	}
+	pthread_mutex_unlock(&session->lock);
+	return error;
+}
+
+int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
+{
+	struct session *session = volume->session;
+	int error;
+
+	if (event_is_inside(&volume->events))
+		return component_fail(volume, EDEADLK, "the media cannot be unmounted inside a handler");
+	if (!session || !component_is_mounted(volume))
+		return component_fail(volume, EINVAL, "no media is mounted");
+	error = detach(session, force_unmount);
+	if (error)
+		return error;
+	if (force_unmount && !session->in_process) {
+		mount_sync(&session->mount);
+		mount_abort(&session->mount);
+	}
+	service_finish(session);
+	return 0;
+}
+
+int tenon_delete_storage(tenon_volume *volume, bool force_unmount)
+{
+	if (event_is_inside(&volume->events))
+		return component_fail(volume, EDEADLK, "the storage cannot be deleted inside a handler");
+	if (!volume->session)
+		return component_fail(volume, EINVAL, "there is no storage");
+	if (component_is_mounted(volume)) {
+		if (!force_unmount)
+			return component_fail(volume, EBUSY, "the media is mounted: call unmount_media first");
+		/* It may have ended by itself meanwhile, which is as good. */
+		tenon_unmount_media(volume, true);
+	}
+	session_free(volume);
+	return 0;
+}
+
+bool component_is_mounted(struct tenon_volume *volume)
+{
+	struct session *session = volume->session;
+	bool mounted;
+
+	if (!session)
+		return false;
+	pthread_mutex_lock(&session->lock);
+	mounted = session->state != SESSION_IDLE;
+	pthread_mutex_unlock(&session->lock);
+	return mounted;
+}
+
+bool tenon_get_active(tenon_volume *volume)
+{
+	return atomic_load(&volume->active);
+}
+
+int tenon_wait_unmounted(tenon_volume *volume, int timeout)
+{
+	struct session *session = volume->session;
+	struct timespec until;
+	int error = 0;
+
+	if (!session)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += timeout / 1000;
+	until.tv_nsec += timeout % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&session->lock);
+	while (session->state != SESSION_IDLE && !error)
+		error = timeout < 0 ? pthread_cond_wait(&session->changed, &session->lock)
+				    : pthread_cond_timedwait(&session->changed, &session->lock, &until);
+	pthread_mutex_unlock(&session->lock);
+	return error;
+}

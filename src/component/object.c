@@ -1,0 +1,99 @@
+/*
+ * The volume object: made, freed, and what it says of itself.
+ *
+ * Everything else about a volume needs one of these first.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "component/component.h"
+#include "component/property.h"
+#include "version.h"
+
+int tenon_volume_new(tenon_volume **result, const tenon_events *events, size_t events_size, void *app_data)
+{
+	struct tenon_volume *volume;
+
+	*result = NULL;
+	/* A program compiled with an older header has a shorter table; one with a newer header cannot be served. */
+	if (!events || events_size > sizeof volume->events.table)
+		return EINVAL;
+	volume = calloc(1, sizeof *volume);
+	if (!volume || tree_init(&volume->tree)) {
+		free(volume);
+		return ENOMEM;
+	}
+	memcpy(&volume->events.table, events, events_size);
+	volume->events.volume = volume;
+	volume->events.app_data = app_data;
+	properties_init(&volume->properties);
+	gate_init(&volume->gate);
+	handles_init(&volume->handles);
+	volume->owner_uid = geteuid();
+	volume->owner_gid = getegid();
+	*result = volume;
+	return 0;
+}
+
+void tenon_volume_free(tenon_volume *volume)
+{
+	if (!volume)
+		return;
+	if (volume->session)
+		tenon_delete_storage(volume, true);
+	handles_done(&volume->handles);
+	tree_done(&volume->tree);
+	free(volume);
+}
+
+void *tenon_get_app_data(tenon_volume *volume)
+{
+	return volume->events.app_data;
+}
+
+const char *tenon_get_last_error(tenon_volume *volume)
+{
+	return volume->last_error;
+}
+
+int component_fail(struct tenon_volume *volume, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(volume->last_error, sizeof volume->last_error, format, args);
+	va_end(args);
+	return code;
+}
+
+void tenon_set_log(tenon_volume *volume, tenon_log_function *log)
+{
+	volume->events.log = log;
+}
+
+uint32_t tenon_get_volume_id(tenon_volume *volume)
+{
+	return volume->volume_id;
+}
+
+const char *tenon_version(void)
+{
+	return TENON_VERSION;
+}
+
+int tenon_copy_text(char *target, size_t room, const char *value)
+{
+	size_t length = strlen(value);
+
+	if (length >= room) {
+		if (room)
+			target[0] = 0;
+		return ENAMETOOLONG;
+	}
+	memcpy(target, value, length + 1);
+	return 0;
+}

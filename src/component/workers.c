@@ -1,0 +1,306 @@
+/*
+ * The worker threads of a volume: each fetches a request, fires its events, sends the reply and fetches the next.
+ *
+ * A runner runs ready requests only; it exists so that one freed rename does not make a dozen readers go one after another.
+ */
+#include "component/workers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "request/dispatch.h"
+
+#define DEFAULT_MAX 64
+#define DEFAULT_MIN 2
+/* More idle workers than this (and the minimum) end. */
+#define SPARE_WORKERS 4
+#define RUNNER_PATIENCE_SECONDS 5
+
+/* A thread and the memory it works in. */
+struct worker {
+	struct workers *workers;
+	/* One message; NULL for runners. */
+	char *message;
+	size_t room;
+	char *reply_area;
+	struct reply reply;
+};
+
+static void worker_free(struct worker *worker)
+{
+	free(worker->message);
+	free(worker->reply_area);
+	free(worker);
+}
+
+static struct worker *worker_new(struct workers *workers, bool fetches)
+{
+	struct worker *worker = calloc(1, sizeof *worker);
+
+	if (!worker)
+		return NULL;
+	worker->workers = workers;
+	worker->room = CHANNEL_BODY_MAX + CHANNEL_HEADER_ROOM;
+	if (fetches)
+		worker->message = aligned_alloc(4096, worker->room);
+	worker->reply_area = aligned_alloc(4096, worker->room);
+	if (!worker->reply_area || (fetches && !worker->message)) {
+		worker_free(worker);
+		return NULL;
+	}
+	/* Data starts on a page; the header goes right before it. */
+	worker->reply.data = worker->reply_area + CHANNEL_HEADER_ROOM;
+	worker->reply.room = CHANNEL_BODY_MAX;
+	return worker;
+}
+
+static void *runner_main(void *arg);
+static void *fetcher_main(void *arg);
+
+/* Starts one more thread and counts it. Under the lock. 0 or an errno value. */
+static int start_worker(struct workers *workers, bool fetches)
+{
+	struct worker *worker = worker_new(workers, fetches);
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, before;
+	int error;
+
+	if (!worker)
+		return ENOMEM;
+	/* The program's signals are for its own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	error = pthread_create(&thread, &attr, fetches ? fetcher_main : runner_main, worker);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		worker_free(worker);
+	else if (fetches)
+		workers->fetchers++;
+	else
+		workers->runners++;
+	return error;
+}
+
+static struct waiter *take_ready(struct workers *workers)
+{
+	struct waiter *waiter;
+
+	pthread_mutex_lock(&workers->lock);
+	waiter = workers->ready;
+	if (waiter) {
+		workers->ready = waiter->next;
+		if (!workers->ready)
+			workers->ready_last = &workers->ready;
+	}
+	pthread_mutex_unlock(&workers->lock);
+	return waiter;
+}
+
+/* Under the lock: the caller runs one of the ready requests, runners the others. */
+static void call_runners(struct workers *workers)
+{
+	unsigned wanted = 0;
+
+	for (const struct waiter *waiter = workers->ready; waiter; waiter = waiter->next)
+		wanted++;
+	if (wanted < 2)
+		return;
+	wanted--;
+	if (workers->idle_runners)
+		pthread_cond_broadcast(&workers->changed);
+	for (unsigned there = workers->idle_runners; there < wanted && workers->runners < workers->max; there++) {
+		/* Without runners the caller comes to them in its own time. */
+		if (start_worker(workers, false))
+			return;
+	}
+}
+
+static void put_ready(struct workers *workers, struct waiter *ready)
+{
+	if (!ready)
+		return;
+	pthread_mutex_lock(&workers->lock);
+	*workers->ready_last = ready;
+	while (*workers->ready_last)
+		workers->ready_last = &(*workers->ready_last)->next;
+	call_runners(workers);
+	pthread_mutex_unlock(&workers->lock);
+}
+
+static void send_reply(struct workers *workers, const struct dispatched *done, struct reply *reply)
+{
+	size_t size;
+	const void *message = dispatch_reply(done, reply, &size);
+
+	workers->channel->ops->send(workers->channel, message, size);
+}
+
+static void run_ready(struct workers *workers, struct reply *reply)
+{
+	struct waiter *waiter;
+
+	while ((waiter = take_ready(workers))) {
+		struct dispatched done = dispatch_ready(waiter, reply);
+
+		send_reply(workers, &done, reply);
+		put_ready(workers, done.ready);
+	}
+}
+
+/* Counts this thread out: nothing of workers may be touched afterwards. */
+static void leave(struct worker *worker, unsigned *count, bool ended)
+{
+	struct workers *workers = worker->workers;
+
+	worker_free(worker);
+	pthread_mutex_lock(&workers->lock);
+	(*count)--;
+	workers->ended |= ended;
+	pthread_cond_broadcast(&workers->changed);
+	pthread_mutex_unlock(&workers->lock);
+}
+
+static void *runner_main(void *arg)
+{
+	struct worker *worker = arg;
+	struct workers *workers = worker->workers;
+	bool patient = true;
+
+	while (patient) {
+		struct timespec until;
+
+		run_ready(workers, &worker->reply);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += RUNNER_PATIENCE_SECONDS;
+		pthread_mutex_lock(&workers->lock);
+		workers->idle_runners++;
+		while (!workers->ready && !workers->ended && patient)
+			patient = !pthread_cond_timedwait(&workers->changed, &workers->lock, &until);
+		workers->idle_runners--;
+		patient = workers->ready || (patient && !workers->ended);
+		pthread_mutex_unlock(&workers->lock);
+	}
+	leave(worker, &workers->runners, false);
+	return NULL;
+}
+
+/* One more worker, if there may be: called when the last idle one has got something to do. */
+static void grow(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->lock);
+	if (workers->fetchers < workers->max && !workers->ended)
+		start_worker(workers, true);
+	pthread_mutex_unlock(&workers->lock);
+}
+
+/* True when so many are idle that this one may end. Several may think so at once; the minimum is far enough below. */
+static bool is_spare(struct workers *workers)
+{
+	bool spare;
+
+	if (atomic_load_explicit(&workers->idle, memory_order_relaxed) < workers->min + SPARE_WORKERS)
+		return false;
+	pthread_mutex_lock(&workers->lock);
+	spare = workers->fetchers > workers->min + SPARE_WORKERS;
+	pthread_mutex_unlock(&workers->lock);
+	return spare;
+}
+
+static bool is_work(const char *message)
+{
+	const struct wire_in_header *header = (const struct wire_in_header *)message;
+
+	return !wire_is_one_way(header->opcode);
+}
+
+/* Serves one message: the reply that is still to be sent, of *size bytes, or NULL. */
+static const void *serve(struct worker *worker, size_t got, size_t *size)
+{
+	struct workers *workers = worker->workers;
+	struct dispatched done = dispatch_message(workers->volume, worker->message, got, &worker->reply);
+
+	if (done.result == DISPATCH_DONE && !done.ready)
+		return dispatch_reply(&done, &worker->reply, size);
+	if (done.result == DISPATCH_DONE)
+		send_reply(workers, &done, &worker->reply);
+	put_ready(workers, done.ready);
+	run_ready(workers, &worker->reply);
+	return NULL;
+}
+
+static void *fetcher_main(void *arg)
+{
+	struct worker *worker = arg;
+	struct workers *workers = worker->workers;
+	struct channel *channel = workers->channel;
+	const void *reply = NULL;
+	size_t size = 0;
+
+	for (;;) {
+		size_t got;
+
+		atomic_fetch_add(&workers->idle, 1);
+		got = channel->ops->exchange(channel, reply, size, worker->message, worker->room);
+		if (atomic_fetch_sub(&workers->idle, 1) == 1 && got && is_work(worker->message))
+			grow(workers);
+		if (!got) {
+			leave(worker, &workers->fetchers, true);
+			return NULL;
+		}
+		reply = serve(worker, got, &size);
+		if (is_spare(workers)) {
+			if (reply)
+				channel->ops->send(channel, reply, size);
+			leave(worker, &workers->fetchers, false);
+			return NULL;
+		}
+	}
+}
+
+static void set_limits(struct workers *workers, const struct properties *properties)
+{
+	workers->max = properties->max_worker_thread_count ? properties->max_worker_thread_count : DEFAULT_MAX;
+	workers->min = properties->min_worker_thread_count ? properties->min_worker_thread_count : DEFAULT_MIN;
+	if (properties->serialize_events)
+		workers->max = 1;
+	if (workers->min > workers->max)
+		workers->min = workers->max;
+}
+
+int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel)
+{
+	int error = 0;
+
+	memset(workers, 0, sizeof *workers);
+	pthread_mutex_init(&workers->lock, NULL);
+	pthread_cond_init(&workers->changed, NULL);
+	workers->volume = volume;
+	workers->channel = channel;
+	workers->ready_last = &workers->ready;
+	set_limits(workers, &volume->properties);
+	pthread_mutex_lock(&workers->lock);
+	for (unsigned i = 0; i < workers->min && !error; i++)
+		error = start_worker(workers, true);
+	/* One is enough to begin with. */
+	if (workers->fetchers)
+		error = 0;
+	pthread_mutex_unlock(&workers->lock);
+	return error;
+}
+
+void workers_join(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->lock);
+	while (workers->fetchers || workers->runners)
+		pthread_cond_wait(&workers->changed, &workers->lock);
+	pthread_mutex_unlock(&workers->lock);
+	pthread_cond_destroy(&workers->changed);
+	pthread_mutex_destroy(&workers->lock);
+}

@@ -1,0 +1,40 @@
+/*
+ * The worker threads of a volume: each fetches a request, fires its events, sends the reply and fetches the next.
+ *
+ * More are started while none is left to fetch, up to a limit; requests that had to wait are run by whoever let them go, and by
+ * runners when there are several.
+ */
+#ifndef COMPONENT_WORKERS_H
+#define COMPONENT_WORKERS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "channel/channel.h"
+#include "volume/volume.h"
+
+struct workers {
+	struct tenon_volume *volume;
+	struct channel *channel;
+	unsigned min, max;
+	/* Workers that wait for a message. */
+	atomic_uint idle;
+	/* Guards what follows. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned fetchers;
+	unsigned runners;
+	unsigned idle_runners;
+	struct waiter *ready;
+	struct waiter **ready_last;
+	/* The channel has ended. */
+	bool ended;
+};
+
+/* Starts the first workers. 0 or an errno value; then there are none. */
+int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel);
+/* Waits until the channel has ended and no thread is left. */
+void workers_join(struct workers *workers);
+
+#endif

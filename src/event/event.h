@@ -1,0 +1,44 @@
+/*
+ * Firing one event: what happens around every call of a handler.
+ *
+ * Result codes are checked here, handlers are marked so that methods can refuse to be called from inside one, and what is wrong
+ * reaches the program's error event and log.
+ */
+#ifndef EVENT_EVENT_H
+#define EVENT_EVENT_H
+
+#include <stdbool.h>
+
+#include "fire.h"
+#include "tenon.h"
+
+/* The errno values that a handler may answer with: those Linux has. */
+#define EVENT_ERRNO_MAX 133
+
+struct event_source {
+	tenon_volume *volume;
+	tenon_events table;
+	tenon_log_function *log;
+	void *app_data;
+};
+
+struct event_scope {
+	enum event_id id;
+	const void *outer;
+};
+
+void event_enter(struct event_source *source, struct event_scope *scope, enum event_id id);
+
+/* The errno value that the caller gets for code; subject names the file in messages. */
+int event_leave(struct event_source *source, struct event_scope *scope, int code, const char *subject);
+
+/* True on a thread that is inside a handler of this source. */
+bool event_is_inside(const struct event_source *source);
+
+/* Tells the error event and the log. error is what the caller gets instead. */
+void event_report(struct event_source *source, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Tells the log alone. */
+void event_log(struct event_source *source, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

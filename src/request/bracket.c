@@ -1,0 +1,100 @@
+/*
+ * Contexts for events: those of an open file, or those of an open_file and close_file fired around the event.
+ *
+ * As in the product, events that carry contexts concern a file that is open; implicit_open false turns the bracket off.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "request/request.h"
+
+struct access access_of_flags(int flags)
+{
+	struct access access = {0, 0};
+
+	if ((flags & O_ACCMODE) != O_WRONLY) {
+		access.desired |= TENON_GENERIC_READ;
+		access.nt_desired |= TENON_FILE_READ_DATA;
+	}
+	if ((flags & O_ACCMODE) != O_RDONLY) {
+		access.desired |= TENON_GENERIC_WRITE;
+		access.nt_desired |= TENON_FILE_WRITE_DATA;
+	}
+	if (flags & O_APPEND)
+		access.nt_desired |= TENON_FILE_APPEND_DATA;
+	return access;
+}
+
+static int open_own(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket)
+{
+	tenon_open_file_event event = {
+		.file_name = subject->path.text,
+		.desired_access = access,
+		.attributes = attributes_of_mode(subject->mode),
+		.share_mode = TENON_FILE_SHARE_READ | TENON_FILE_SHARE_WRITE | TENON_FILE_SHARE_DELETE,
+		.nt_create_disposition = TENON_FILE_OPEN,
+		.nt_desired_access = access == TENON_GENERIC_READ ? TENON_FILE_READ_ATTRIBUTES : TENON_FILE_WRITE_ATTRIBUTES,
+		.file_info = bracket->info,
+		.handle_info = bracket->info,
+		.file_context = bracket->file_context,
+	};
+	int error = fire_open_file(&request->volume->events, &event);
+
+	if (error)
+		return error;
+	bracket->file_context = event.file_context;
+	bracket->handle_context = event.handle_context;
+	bracket->own = true;
+	return 0;
+}
+
+int bracket_open(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket)
+{
+	const struct properties *properties = &request->volume->properties;
+
+	memset(bracket, 0, sizeof *bracket);
+	bracket->file = subject->file;
+	bracket->info = request->wire.header.unique | UINT64_C(1) << 63;
+	if (subject->file) {
+		bracket->file_context = subject->file->context;
+		bracket->handle_context = subject->file->handle_context;
+		if (!properties->fire_all_open_close_events)
+			return 0;
+	}
+	/* There is nothing to open where no path leads to the file. */
+	if (!properties->implicit_open || subject->nameless)
+		return 0;
+	return open_own(request, subject, access, bracket);
+}
+
+void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting)
+{
+	struct event_source *events = &request->volume->events;
+	void *own_context = bracket->handle_context;
+
+	if (bracket->own) {
+		tenon_cleanup_file_event cleanup = {
+			.file_name = path,
+			.handle_info = bracket->info,
+			.file_context = bracket->file_context,
+			.handle_context = own_context,
+		};
+		tenon_close_file_event close = {
+			.file_name = path,
+			.delete_file = deleting && !bracket->file,
+			.handle_info = bracket->info,
+			.file_context = bracket->file_context,
+			.handle_context = own_context,
+		};
+
+		fire_cleanup_file(events, &cleanup);
+		fire_close_file(events, &close);
+	}
+	if (bracket->file) {
+		bracket->file->context = bracket->file_context;
+		if (!bracket->own)
+			bracket->file->handle_context = bracket->handle_context;
+	}
+	bracket->own = false;
+}

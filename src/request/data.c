@@ -1,0 +1,189 @@
+/*
+ * READ and WRITE: read_file and write_file, in pieces where a setting asks for that.
+ *
+ * Data is not copied here: handlers see the message that the kernel wrote and the reply that it will read.
+ */
+#include <errno.h>
+
+#include "request/request.h"
+
+void need_read(struct request *request, struct needs *needs)
+{
+	const struct wire_read_in *in = request->wire.arg;
+
+	need_handle(request, needs, in->fh, may_share(request->volume));
+}
+
+void need_write(struct request *request, struct needs *needs)
+{
+	const struct wire_write_in *in = request->wire.arg;
+
+	need_handle(request, needs, in->fh, false);
+}
+
+/* One file's reads may run side by side: a context is stored only where a handler changed it. */
+static void keep_context(void **kept, const void *before, void *after)
+{
+	if (after != before)
+		__atomic_store_n(kept, after, __ATOMIC_RELEASE);
+}
+
+static void **context_of(struct request *request, struct handle *handle)
+{
+	return request->volume->properties.fire_all_open_close_events ? &handle->context : &handle->file->handle_context;
+}
+
+static int read_piece(struct request *request, struct handle *handle, const char *path, int64_t position, char *buffer,
+		      uint32_t size, uint32_t *done)
+{
+	void **kept_file = &handle->file->context;
+	void **kept_handle = context_of(request, handle);
+	void *file_context = __atomic_load_n(kept_file, __ATOMIC_ACQUIRE);
+	void *handle_context = __atomic_load_n(kept_handle, __ATOMIC_ACQUIRE);
+	tenon_read_file_event event = {
+		.file_name = path,
+		.position = position,
+		.buffer = buffer,
+		.bytes_to_read = size,
+		.handle_info = handle->id,
+		.file_context = file_context,
+		.handle_context = handle_context,
+	};
+	int error = fire_read_file(&request->volume->events, &event);
+
+	keep_context(kept_file, file_context, event.file_context);
+	keep_context(kept_handle, handle_context, event.handle_context);
+	if (!error && event.bytes_read > size) {
+		event_report(&request->volume->events, EIO, "read_file of \"%s\" gave %u bytes where %u were asked for", path,
+			     event.bytes_read, size);
+		error = EIO;
+	}
+	*done = error ? 0 : event.bytes_read;
+	return error;
+}
+
+static int read_all(struct request *request, struct handle *handle, const char *path)
+{
+	const struct wire_read_in *in = request->wire.arg;
+	uint32_t limit = request->volume->properties.max_read_block_size;
+	uint32_t size = in->size < request->reply->room ? in->size : (uint32_t)request->reply->room;
+	uint32_t done = 0;
+	int error = 0;
+
+	while (done < size) {
+		uint32_t piece = size - done < limit ? size - done : limit;
+		uint32_t got;
+
+		error = read_piece(request, handle, path, (int64_t)(in->offset + done), request->reply->data + done, piece, &got);
+		done += got;
+		if (error || got < piece)
+			break;
+	}
+	request->reply->length = done;
+	return done ? 0 : error;
+}
+
+int run_read(struct request *request)
+{
+	const struct wire_read_in *in = request->wire.arg;
+	struct handle *handle = request_handle(request, in->fh);
+	struct subject subject;
+	int error;
+
+	if (!handle || handle->directory)
+		return EBADF;
+	if (in->offset > (uint64_t)INT64_MAX - in->size)
+		return EINVAL;
+	error = subject_find(request, request->wire.header.nodeid, &subject);
+	if (!error)
+		error = read_all(request, handle, subject.path.text);
+	subject_done(&subject);
+	return error;
+}
+
+static int write_piece(struct request *request, struct handle *handle, const char *path, int64_t position, const char *buffer,
+		       uint32_t size, uint32_t *done)
+{
+	void **handle_context = context_of(request, handle);
+	tenon_write_file_event event = {
+		.file_name = path,
+		.position = position,
+		.buffer = buffer,
+		.bytes_to_write = size,
+		.handle_info = handle->id,
+		.file_context = handle->file->context,
+		.handle_context = *handle_context,
+	};
+	int error = fire_write_file(&request->volume->events, &event);
+
+	handle->file->context = event.file_context;
+	*handle_context = event.handle_context;
+	if (!error && event.bytes_written > size) {
+		event_report(&request->volume->events, EIO, "write_file of \"%s\" took %u bytes where there were %u", path,
+			     event.bytes_written, size);
+		error = EIO;
+	}
+	*done = error ? 0 : event.bytes_written;
+	return error;
+}
+
+static int write_all(struct request *request, struct handle *handle, const char *path, uint32_t size)
+{
+	const struct wire_write_in *in = request->wire.arg;
+	const char *data = request->wire.data;
+	uint32_t limit = request->volume->properties.max_write_block_size;
+	uint32_t done = 0;
+	int error = 0;
+
+	while (done < size) {
+		uint32_t piece = size - done < limit ? size - done : limit;
+		uint32_t took;
+
+		error = write_piece(request, handle, path, (int64_t)(in->offset + done), data + done, piece, &took);
+		done += took;
+		if (error || took < piece)
+			break;
+	}
+	if (!done && error)
+		return error;
+	((struct wire_write_out *)reply_body(request, sizeof(struct wire_write_out)))->size = done;
+	return 0;
+}
+
+static int drop_set_id(struct request *request, struct subject *subject, struct handle *handle)
+{
+	struct bracket bracket = {
+		.file = handle->file,
+		.file_context = handle->file->context,
+		.handle_context = handle->file->handle_context,
+		.info = handle->id,
+	};
+	int error = kill_privileges(request, subject, &bracket);
+
+	bracket_close(request, subject->path.text, &bracket, false);
+	return error;
+}
+
+int run_write(struct request *request)
+{
+	const struct wire_write_in *in = request->wire.arg;
+	struct handle *handle = request_handle(request, in->fh);
+	uint64_t limit = (uint64_t)request->volume->properties.max_file_size;
+	uint32_t size = in->size;
+	struct subject subject;
+	int error;
+
+	if (!handle || handle->directory)
+		return EBADF;
+	if (in->offset >= limit)
+		return EFBIG;
+	if (size > limit - in->offset)
+		size = (uint32_t)(limit - in->offset);
+	error = subject_find(request, request->wire.header.nodeid, &subject);
+	if (!error && (in->write_flags & WIRE_WRITE_KILL_SUIDGID))
+		error = drop_set_id(request, &subject, handle);
+	if (!error)
+		error = write_all(request, handle, subject.path.text, size);
+	subject_done(&subject);
+	return error;
+}

@@ -1,0 +1,223 @@
+/*
+ * From a message to an answer: which family serves an opcode, and when it may run.
+ *
+ * What has no events is answered here.
+ */
+#include "request/dispatch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVED(op, name) [WIRE_##op] = {need_##name, run_##name}
+
+const struct family families[WIRE_OPCODE_COUNT] = {
+	SERVED(LOOKUP, lookup),
+	SERVED(GETATTR, getattr),
+	SERVED(STATX, statx),
+	SERVED(SETATTR, setattr),
+	SERVED(READLINK, readlink),
+	SERVED(SYMLINK, symlink),
+	SERVED(MKNOD, mknod),
+	SERVED(MKDIR, mkdir),
+	SERVED(UNLINK, unlink),
+	SERVED(RMDIR, rmdir),
+	SERVED(RENAME, rename),
+	SERVED(RENAME2, rename2),
+	SERVED(LINK, link),
+	SERVED(OPEN, open),
+	SERVED(OPENDIR, opendir),
+	SERVED(CREATE, create),
+	SERVED(TMPFILE, tmpfile),
+	SERVED(READ, read),
+	SERVED(WRITE, write),
+	SERVED(STATFS, statfs),
+	SERVED(RELEASE, release),
+	SERVED(RELEASEDIR, releasedir),
+	SERVED(FLUSH, flush),
+	SERVED(FSYNC, fsync),
+	SERVED(FSYNCDIR, fsyncdir),
+	SERVED(READDIR, readdir),
+	SERVED(READDIRPLUS, readdirplus),
+};
+
+void *reply_body(struct request *request, size_t size)
+{
+	request->reply->length = size;
+	return memset(request->reply->data, 0, size);
+}
+
+static void forget(struct tenon_volume *volume, const struct wire_request *wire)
+{
+	volume_lock(volume);
+	if (wire->header.opcode == WIRE_FORGET) {
+		tree_forget(&volume->tree, wire->header.nodeid, ((const struct wire_forget_in *)wire->arg)->nlookup);
+	} else {
+		const struct wire_batch_forget_in *in = wire->arg;
+		const struct wire_forget_one *one = wire->data;
+
+		for (uint32_t i = 0; i < in->count; i++)
+			tree_forget(&volume->tree, one[i].nodeid, one[i].nlookup);
+	}
+	volume_unlock(volume);
+}
+
+/* The errno value for what no family serves. */
+static int answer_unserved(uint32_t opcode)
+{
+	switch (opcode) {
+	case WIRE_GETXATTR:
+	case WIRE_SETXATTR:
+	case WIRE_LISTXATTR:
+	case WIRE_REMOVEXATTR:
+		/* Not ENOSYS: that would switch attributes off for good. */
+		return EOPNOTSUPP;
+	case WIRE_IOCTL:
+		return ENOTTY;
+	case WIRE_FALLOCATE:
+		return EOPNOTSUPP;
+	default:
+		/* The kernel does these itself from now on, or stops asking. */
+		return ENOSYS;
+	}
+}
+
+static struct request *request_copy(const struct request *request, const void *message, size_t size)
+{
+	struct request *copy = calloc(1, sizeof *copy);
+
+	if (!copy)
+		return NULL;
+	copy->message = malloc(size);
+	if (!copy->message) {
+		free(copy);
+		return NULL;
+	}
+	memcpy(copy->message, message, size);
+	copy->volume = request->volume;
+	wire_decode(copy->message, size, &copy->wire);
+	copy->waiter.needs = request->waiter.needs;
+	claim_init(&copy->waiter.claim);
+	return copy;
+}
+
+/* Names in a needs point into the message: they are looked for anew in the copy. */
+static void need_again(struct request *request)
+{
+	memset(&request->waiter.needs, 0, sizeof request->waiter.needs);
+	families[request->wire.header.opcode].need(request, &request->waiter.needs);
+}
+
+/* Runs a request that holds what it needs, and lets go of that. */
+static struct dispatched run(struct request *request)
+{
+	struct tenon_volume *volume = request->volume;
+	struct dispatched done = {.result = DISPATCH_DONE, .unique = request->wire.header.unique};
+
+	request->reply->length = 0;
+	if (request->waiter.claim.failed)
+		done.error = ENOMEM;
+	else if (request->waiter.claim.through_itself)
+		done.error = ENOTEMPTY;
+	else
+		done.error = families[request->wire.header.opcode].run(request);
+	if (done.error)
+		request->reply->length = 0;
+	volume_lock(volume);
+	gate_release(&volume->tree, &request->waiter.claim);
+	done.ready = gate_scan(&volume->gate, &volume->tree);
+	volume_unlock(volume);
+	return done;
+}
+
+static struct dispatched wait_for_turn(struct request *request, const void *message, size_t size)
+{
+	struct tenon_volume *volume = request->volume;
+	struct request *copy = request_copy(request, message, size);
+	struct dispatched done = {.result = DISPATCH_WAITS, .unique = request->wire.header.unique};
+
+	if (!copy) {
+		done.result = DISPATCH_DONE;
+		done.error = ENOMEM;
+		return done;
+	}
+	volume_lock(volume);
+	need_again(copy);
+	gate_wait(&volume->gate, &copy->waiter);
+	/* What it waits for may have ended meanwhile. */
+	done.ready = gate_scan(&volume->gate, &volume->tree);
+	volume_unlock(volume);
+	return done;
+}
+
+static struct dispatched serve(struct tenon_volume *volume, const struct wire_request *wire, const void *message, size_t size,
+			       struct reply *reply)
+{
+	struct request request = {.volume = volume, .wire = *wire, .reply = reply};
+	bool may_run;
+
+	claim_init(&request.waiter.claim);
+	volume_lock(volume);
+	families[wire->header.opcode].need(&request, &request.waiter.needs);
+	may_run = gate_try(&volume->gate, &volume->tree, &request.waiter.needs, &request.waiter.claim);
+	volume_unlock(volume);
+	if (may_run)
+		return run(&request);
+	claim_done(&request.waiter.claim);
+	return wait_for_turn(&request, message, size);
+}
+
+struct dispatched dispatch_message(struct tenon_volume *volume, const void *message, size_t size, struct reply *reply)
+{
+	struct dispatched done = {.result = DISPATCH_DONE};
+	struct wire_request wire;
+	int error = wire_decode(message, size, &wire);
+
+	reply->length = 0;
+	done.unique = wire.header.unique;
+	if (error == EBADMSG || (wire_is_one_way(wire.header.opcode) && error)) {
+		event_log(&volume->events, "a message of %zu bytes makes no sense and is dropped", size);
+		done.result = DISPATCH_SILENT;
+		return done;
+	}
+	if (error) {
+		done.error = error == ENOSYS ? answer_unserved(wire.header.opcode) : error;
+		return done;
+	}
+	if (wire_is_one_way(wire.header.opcode)) {
+		done.result = DISPATCH_SILENT;
+		if (wire.header.opcode != WIRE_INTERRUPT)
+			forget(volume, &wire);
+		return done;
+	}
+	if (!families[wire.header.opcode].run) {
+		done.error = wire.header.opcode == WIRE_DESTROY ? 0 : answer_unserved(wire.header.opcode);
+		return done;
+	}
+	return serve(volume, &wire, message, size, reply);
+}
+
+struct dispatched dispatch_ready(struct waiter *waiter, struct reply *reply)
+{
+	struct request *request = (struct request *)waiter;
+	struct dispatched done;
+
+	request->reply = reply;
+	done = run(request);
+	free(request->message);
+	free(request);
+	return done;
+}
+
+const void *dispatch_reply(const struct dispatched *done, struct reply *reply, size_t *size)
+{
+	struct wire_out_header *header = (struct wire_out_header *)(reply->data - sizeof *header);
+
+	*header = (struct wire_out_header){
+		.len = (uint32_t)(sizeof *header + reply->length),
+		.error = -done->error,
+		.unique = done->unique,
+	};
+	*size = header->len;
+	return header;
+}

@@ -1,0 +1,97 @@
+/*
+ * READLINK and STATFS: get_reparse_point, get_volume_size.
+ *
+ * What a volume says of itself in one answer.
+ */
+#include <errno.h>
+
+#include "request/request.h"
+
+/* The kernel takes one page, its NUL included. */
+#define TARGET_MAX 4095
+
+void need_readlink(struct request *request, struct needs *needs)
+{
+	need_getattr(request, needs);
+	/* Two brackets around one file would have two file contexts. */
+	if (request->volume->properties.implicit_open)
+		needs->shared = false;
+}
+
+static int read_target(struct request *request, struct subject *subject)
+{
+	struct bracket bracket;
+	int error = bracket_open(request, subject, TENON_GENERIC_READ, &bracket);
+
+	if (error)
+		return error;
+	tenon_get_reparse_point_event event = {
+		.file_name = subject->path.text,
+		.reparse_buffer = request->reply->data,
+		.reparse_buffer_length = TARGET_MAX,
+		.handle_info = bracket.info,
+		.file_context = bracket.file_context,
+		.handle_context = bracket.handle_context,
+	};
+	error = fire_get_reparse_point(&request->volume->events, &event);
+	bracket.file_context = event.file_context;
+	bracket.handle_context = event.handle_context;
+	if (bracket.own)
+		bracket_close(request, subject->path.text, &bracket, false);
+	if (!error && event.reparse_buffer_length > TARGET_MAX) {
+		event_report(&request->volume->events, EIO,
+			     "get_reparse_point of \"%s\" gave %u bytes where there was room for %u", subject->path.text,
+			     event.reparse_buffer_length, TARGET_MAX);
+		error = EIO;
+	}
+	if (!error)
+		request->reply->length = event.reparse_buffer_length;
+	return error;
+}
+
+int run_readlink(struct request *request)
+{
+	struct subject subject;
+	int error = subject_find(request, request->wire.header.nodeid, &subject);
+
+	if (!error && !S_ISLNK(subject.mode))
+		error = EINVAL;
+	if (!error)
+		error = read_target(request, &subject);
+	subject_done(&subject);
+	return error;
+}
+
+void need_statfs(struct request *request, struct needs *needs)
+{
+	(void)request;
+	(void)needs;
+}
+
+static uint64_t not_negative(int64_t number)
+{
+	return number > 0 ? (uint64_t)number : 0;
+}
+
+int run_statfs(struct request *request)
+{
+	const struct properties *properties = &request->volume->properties;
+	tenon_get_volume_size_event event = {0};
+	int error = fire_get_volume_size(&request->volume->events, &event);
+	struct wire_kstatfs *out;
+
+	if (error)
+		return error;
+	out = reply_body(request, sizeof *out);
+	*out = (struct wire_kstatfs){
+		.blocks = not_negative(event.total_sectors),
+		.bfree = not_negative(event.available_sectors),
+		.bavail = not_negative(event.available_sectors),
+		.files = not_negative(event.total_files),
+		.ffree = not_negative(event.free_files),
+		.bsize = properties->cluster_size ? properties->cluster_size : 4096,
+		.namelen = properties->max_file_name_length,
+		.frsize = properties->sector_size,
+	};
+	return 0;
+}

@@ -1,0 +1,244 @@
+/*
+ * RENAME, RENAME2: rename_or_move_file, after the engine has made sure that the target may be replaced.
+ *
+ * A target that is open and about to lose its last name is hidden first, and moved back when the rename fails.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "request/request.h"
+
+struct renaming {
+	uint64_t new_directory;
+	uint32_t flags;
+	struct subject from_parent, to_parent;
+	struct subject source, target;
+	const char *name, *new_name;
+	/* The target had a hidden name given for the time being. */
+	bool hidden;
+};
+
+static void need_both(struct request *request, struct needs *needs, uint64_t new_directory)
+{
+	needs->path[0] = request->wire.header.nodeid;
+	needs->path[1] = new_directory;
+	needs->moving[0] = (struct target){request->wire.header.nodeid, request->wire.name[0]};
+	needs->moving[1] = (struct target){new_directory, request->wire.name[1]};
+}
+
+void need_rename(struct request *request, struct needs *needs)
+{
+	need_both(request, needs, ((const struct wire_rename_in *)request->wire.arg)->newdir);
+}
+
+void need_rename2(struct request *request, struct needs *needs)
+{
+	need_both(request, needs, ((const struct wire_rename2_in *)request->wire.arg)->newdir);
+}
+
+/* A file by name in parent: its node where the tree knows it. */
+static int find_child(struct request *request, const struct subject *parent, const char *name, struct subject *child)
+{
+	struct tenon_volume *volume = request->volume;
+	struct name *known;
+
+	*child = (struct subject){0};
+	volume_lock(volume);
+	known = tree_name(&volume->tree, parent->node, name, strlen(name));
+	if (known) {
+		child->node = known->node;
+		child->file = known->node->file;
+		child->mode = known->node->mode;
+	}
+	volume_unlock(volume);
+	return subject_child(request, parent, name, &child->path);
+}
+
+static int find_all(struct request *request, struct renaming *renaming)
+{
+	int error = subject_find(request, request->wire.header.nodeid, &renaming->from_parent);
+	int other = subject_find(request, renaming->new_directory, &renaming->to_parent);
+	int source, target;
+
+	if (error || other) {
+		path_init(&renaming->source.path);
+		path_init(&renaming->target.path);
+		return error ? error : other;
+	}
+	source = find_child(request, &renaming->from_parent, renaming->name, &renaming->source);
+	target = find_child(request, &renaming->to_parent, renaming->new_name, &renaming->target);
+	if (tenon_is_hidden_name(renaming->name))
+		return ENOENT;
+	if (tenon_is_hidden_name(renaming->new_name))
+		return EPERM;
+	return source ? source : target;
+}
+
+static void done_all(struct renaming *renaming)
+{
+	subject_done(&renaming->from_parent);
+	subject_done(&renaming->to_parent);
+	subject_done(&renaming->source);
+	subject_done(&renaming->target);
+}
+
+static int fire_rename(struct request *request, const char *from, const char *to, void **context, bool exchange)
+{
+	tenon_rename_or_move_file_event event = {
+		.file_name = from,
+		.new_file_name = to,
+		.file_context = *context,
+		.exchange = exchange,
+	};
+	int error = fire_rename_or_move_file(&request->volume->events, &event);
+
+	*context = event.file_context;
+	return error;
+}
+
+/* What stands at the target must be able to go: ENOTEMPTY, or its last name hidden while it is open. */
+static int clear_target(struct request *request, struct renaming *renaming, bool *last)
+{
+	struct subject *target = &renaming->target;
+	struct bracket bracket;
+	uint32_t links = 1;
+	int error;
+
+	if (S_ISDIR(target->mode)) {
+		error = move_hidden_out(request, target->node);
+		if (!error)
+			error = bracket_open(request, target, TENON_GENERIC_READ, &bracket);
+		if (error)
+			return error;
+		if (!directory_is_empty(request, target, &bracket, &error) && !error)
+			error = ENOTEMPTY;
+		bracket_close(request, target->path.text, &bracket, false);
+		return error;
+	}
+	error = target->file ? count_links(request, target, &links) : 0;
+	/* Without handles and with hard links nobody knows: its id tells, should anyone ask. */
+	*last = target->file ? links <= 1 : !request->volume->properties.use_hard_links;
+	if (error || !target->file || links > 1 || request->volume->properties.support_posix_unlink_rename)
+		return error;
+	error = hide_file(request, target, renaming->to_parent.node, renaming->new_name);
+	renaming->hidden = !error;
+	return error;
+}
+
+/* The rename failed: the hidden target gets its name back. */
+static void restore_target(struct request *request, struct renaming *renaming)
+{
+	struct tenon_volume *volume = request->volume;
+	struct node *node = renaming->target.node;
+	struct path hidden;
+	char name[256];
+	int error;
+
+	path_init(&hidden);
+	volume_lock(volume);
+	error = tree_path(node, NULL, &hidden);
+	if (!error)
+		snprintf(name, sizeof name, "%s", node->names->text);
+	volume_unlock(volume);
+	if (!error)
+		error = fire_rename(request, hidden.text, renaming->target.path.text, &renaming->target.file->context, false);
+	if (!error) {
+		volume_lock(volume);
+		error = tree_move(&volume->tree, renaming->to_parent.node, name, renaming->to_parent.node, renaming->new_name);
+		node->hidden = false;
+		renaming->target.file->delete_pending = false;
+		volume_unlock(volume);
+	}
+	if (error)
+		event_report(&volume->events, error, "\"%s\" could not get its name back after a rename failed; it is \"%s\" now",
+			     renaming->target.path.text, hidden.text);
+	path_done(&hidden);
+}
+
+/* The names as the tree knows them follow what the drive has done. */
+static int follow(struct request *request, struct renaming *renaming, bool last)
+{
+	struct tenon_volume *volume = request->volume;
+	struct tree *tree = &volume->tree;
+	struct node *from = renaming->from_parent.node;
+	struct node *to = renaming->to_parent.node;
+	struct node *target = renaming->target.node;
+	int error = 0;
+
+	volume_lock(volume);
+	if (renaming->flags & RENAME_EXCHANGE) {
+		tree_exchange(tree, from, renaming->name, to, renaming->new_name);
+	} else {
+		if (target && last && !renaming->hidden)
+			target->deleted = true;
+		error = tree_move(tree, from, renaming->name, to, renaming->new_name);
+	}
+	volume_unlock(volume);
+	return error;
+}
+
+static int move(struct request *request, struct renaming *renaming)
+{
+	bool exchange = renaming->flags & RENAME_EXCHANGE;
+	bool replaces = renaming->target.node && !exchange;
+	bool last = S_ISDIR(renaming->target.mode);
+	struct bracket bracket;
+	int error = replaces ? clear_target(request, renaming, &last) : 0;
+
+	if (!error)
+		error = bracket_open(request, &renaming->source, TENON_GENERIC_WRITE, &bracket);
+	if (!error) {
+		error = fire_rename(request, renaming->source.path.text, renaming->target.path.text, &bracket.file_context,
+				    exchange);
+		bracket_close(request, error ? renaming->source.path.text : renaming->target.path.text, &bracket, false);
+	}
+	if (error && renaming->hidden)
+		restore_target(request, renaming);
+	return error ? error : follow(request, renaming, last);
+}
+
+/* NOREPLACE is answered here: handlers need not know it. */
+static int refuse_taken(struct request *request, const struct renaming *renaming)
+{
+	struct file_attr attr;
+	int error = info_get(request->volume, renaming->target.path.text, NULL, &attr);
+
+	if (!error)
+		return EEXIST;
+	return error == ENOENT ? 0 : error;
+}
+
+static int rename_any(struct request *request, uint64_t new_directory, uint32_t flags)
+{
+	struct renaming renaming = {
+		.new_directory = new_directory,
+		.flags = flags,
+		.name = request->wire.name[0],
+		.new_name = request->wire.name[1],
+	};
+	int error;
+
+	if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return EINVAL;
+	error = find_all(request, &renaming);
+	if (!error && (flags & RENAME_NOREPLACE))
+		error = refuse_taken(request, &renaming);
+	/* Two names of one file: nothing happens. */
+	if (!error && !(renaming.source.node && renaming.source.node == renaming.target.node))
+		error = move(request, &renaming);
+	done_all(&renaming);
+	return error;
+}
+
+int run_rename(struct request *request)
+{
+	return rename_any(request, ((const struct wire_rename_in *)request->wire.arg)->newdir, 0);
+}
+
+int run_rename2(struct request *request)
+{
+	const struct wire_rename2_in *in = request->wire.arg;
+
+	return rename_any(request, in->newdir, in->flags);
+}

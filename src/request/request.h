@@ -1,0 +1,199 @@
+/*
+ * One kernel request on its way to events and back: what every family of requests shares.
+ *
+ * A family gives two functions for each opcode: what the request needs before it may run (under the tree's lock, perhaps several
+ * times), and what it does. Running is done on one worker, from first event to reply.
+ */
+#ifndef REQUEST_REQUEST_H
+#define REQUEST_REQUEST_H
+
+#include <sys/stat.h>
+
+#include "volume/volume.h"
+#include "wire/decode.h"
+
+/* The answer's body; the header's room lies directly before data. */
+struct reply {
+	char *data;
+	size_t room;
+	size_t length;
+};
+
+struct request {
+	/* First: the gate's queue leads back to the request. */
+	struct waiter waiter;
+	struct tenon_volume *volume;
+	struct wire_request wire;
+	struct reply *reply;
+	/* The message, when the request had to wait and owns it. */
+	void *message;
+};
+
+struct family {
+	void (*need)(struct request *request, struct needs *needs);
+	int (*run)(struct request *request);
+};
+
+/* Room for the answer's body, zeroed; NULL never: fixed parts always fit. */
+void *reply_body(struct request *request, size_t size);
+
+/* A file as get_file_info and enumerate_directory tell of it. */
+struct file_attr {
+	uint64_t nodeid;
+	uint32_t mode;
+	uint32_t nlink;
+	uint32_t uid;
+	uint32_t gid;
+	uint64_t device;
+	int64_t size;
+	int64_t allocation;
+	struct timespec birth, atime, mtime, ctime;
+	/* Has just been made: a file of the same id that has no names left is another one. */
+	bool created;
+};
+
+/* What a handler said, before it is believed. */
+struct told {
+	int64_t file_id;
+	uint32_t attributes, mode, uid, gid, reparse_tag, links;
+	uint64_t device;
+	int64_t size, allocation;
+	struct timespec birth, atime, mtime, ctime;
+};
+
+/* 0, or EIO where what path is said to be cannot be (on_error is told). */
+int attr_from_told(struct tenon_volume *volume, const char *path, const struct told *told, struct file_attr *attr);
+
+/* Fires get_file_info: 0, ENOENT, or what the handler answered. context is that of a file without a name, else NULL. */
+int info_get(struct tenon_volume *volume, const char *path, void *context, struct file_attr *attr);
+
+void wire_attr_fill(struct tenon_volume *volume, uint64_t nodeid, const struct file_attr *attr, struct wire_attr *out);
+/* How long the kernel may believe attributes and names. */
+void lifetime_fill(const struct tenon_volume *volume, uint64_t *seconds, uint32_t *nanoseconds);
+
+/* The file that a request is about. The node is pinned by the request's claim. */
+struct subject {
+	struct node *node;
+	/* NULL while the file is closed. */
+	struct open_file *file;
+	struct path path;
+	/* It has lost its last name; path is "". */
+	bool nameless;
+	/* The node's members of these names, as they were when it was found. */
+	bool hidden;
+	uint32_t mode;
+	uint32_t uid;
+	uint32_t gid;
+};
+
+/* 0; ESTALE for a node that is not known; what get_file_name_by_file_id answered; ENOMEM. Always to be ended by subject_done. */
+int subject_find(struct request *request, uint64_t nodeid, struct subject *subject);
+void subject_done(struct subject *subject);
+/* The attributes of a subject, also of one without a name. */
+int subject_info(struct request *request, struct subject *subject, struct file_attr *attr);
+/* The subject's path with "/name" behind it: 0, ENOENT where it has none, ENAMETOOLONG, EPERM for hidden names, ENOMEM. */
+int subject_child(struct request *request, const struct subject *subject, const char *name, struct path *path);
+
+/*
+ * Fires get_file_info for path, which is name in parent, binds the node and, with out, counts a lookup and fills the kernel's
+ * entry. node, if not NULL, gets the node, pinned.
+ */
+int entry_find(struct request *request, struct node *parent, const char *name, const char *path, struct wire_entry_out *out,
+	       struct node **node);
+/* The same when the attributes are known already. */
+int entry_bind(struct request *request, struct node *parent, const char *name, const struct file_attr *attr,
+	       struct wire_entry_out *out, struct node **node);
+/* Makes the nodes of all of path known: the last one, pinned. 0 or an errno value. */
+int path_learn(struct request *request, const char *path, struct node **node);
+
+/* Contexts for an event about a file, and the open and close around it where the file is not open. */
+struct bracket {
+	struct open_file *file;
+	void *file_context;
+	void *handle_context;
+	uint64_t info;
+	/* open_file has been fired for this bracket alone. */
+	bool own;
+};
+
+int bracket_open(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket);
+/* deleting: delete_file follows if the bracket's own close is fired. */
+void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting);
+
+/* Events shared by families. */
+bool directory_is_empty(struct request *request, const struct subject *directory, struct bracket *bracket, int *error);
+/* Gives an open file that is losing its last name a hidden one in the same directory. */
+int hide_file(struct request *request, struct subject *subject, struct node *parent, const char *name);
+/* Moves hidden files out of a directory that is going away. */
+int move_hidden_out(struct request *request, struct node *directory);
+/* Fires what a removed name needs after delete_file: the tree forgets it. */
+void name_removed(struct request *request, struct node *parent, const char *name, struct node *node, bool was_last);
+int kill_privileges(struct request *request, struct subject *subject, struct bracket *bracket);
+/* The links that a file has without its hidden names, where use_hard_links is on; else 1. */
+int count_links(struct request *request, const struct subject *subject, uint32_t *links);
+
+/* Fires cleanup_file and close_file as due, delete_file for a hidden file, and frees the handle. */
+void handle_close(struct tenon_volume *volume, struct handle *handle, const char *path);
+
+/* Directory listings (directory.c). */
+void listing_close(struct tenon_volume *volume, struct handle *handle, const char *path);
+
+struct access {
+	uint32_t desired;
+	uint32_t nt_desired;
+};
+struct access access_of_flags(int flags);
+/* Permission bits, owner and group of a new file in parent, set-gid directories observed. */
+int new_file_owner(struct request *request, struct subject *parent, uint32_t *mode, uint32_t *uid, uint32_t *gid);
+uint32_t tag_of_mode(uint32_t mode);
+uint32_t attributes_of_mode(uint32_t mode);
+
+/* A new handle of an open file, its events fired: fills the kernel's answer. */
+int handle_open(struct request *request, struct subject *subject, int flags, bool directory, struct wire_open_out *out);
+uint32_t fopen_flags(const struct tenon_volume *volume, bool directory);
+
+/* What may share a turn, as serialize_access says. */
+bool may_share(const struct tenon_volume *volume);
+/* The needs of a request that works through a handle: its path only where no context stands for it. */
+void need_handle(struct request *request, struct needs *needs, uint64_t fh, bool shared);
+struct handle *request_handle(struct request *request, uint64_t fh);
+
+extern const struct family families[WIRE_OPCODE_COUNT];
+
+/* The families' functions, by opcode. */
+#define FAMILY(name)                                                                                                             \
+	void need_##name(struct request *request, struct needs *needs);                                                          \
+	int run_##name(struct request *request);
+FAMILY(lookup)
+FAMILY(getattr)
+FAMILY(statx)
+FAMILY(setattr)
+FAMILY(readlink)
+FAMILY(symlink)
+FAMILY(mknod)
+FAMILY(mkdir)
+FAMILY(unlink)
+FAMILY(rmdir)
+FAMILY(rename)
+FAMILY(rename2)
+FAMILY(link)
+FAMILY(open)
+FAMILY(opendir)
+FAMILY(create)
+FAMILY(tmpfile)
+FAMILY(read)
+FAMILY(write)
+FAMILY(statfs)
+FAMILY(release)
+FAMILY(releasedir)
+FAMILY(flush)
+FAMILY(fsync)
+FAMILY(fsyncdir)
+FAMILY(readdir)
+FAMILY(readdirplus)
+#undef FAMILY
+
+/* Negotiates: fills the kernel's answer. 0 or an errno value. */
+int request_init(struct tenon_volume *volume, const struct wire_request *wire, struct wire_init_out *out);
+
+#endif

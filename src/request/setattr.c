@@ -1,0 +1,179 @@
+/*
+ * SETATTR: set_file_size, set_file_attributes.
+ *
+ * Set-id bits are cleared here, so that no handler must (HANDLE_KILLPRIV_V2).
+ */
+#include <errno.h>
+
+#include "channel/channel.h"
+#include "request/request.h"
+
+void need_setattr(struct request *request, struct needs *needs)
+{
+	need_getattr(request, needs);
+	needs->shared = false;
+}
+
+static int set_size(struct request *request, const struct subject *subject, struct bracket *bracket, uint64_t size)
+{
+	struct tenon_volume *volume = request->volume;
+	tenon_set_file_size_event event = {
+		.file_name = subject->path.text,
+		.size = (int64_t)size,
+		.handle_info = bracket->info,
+		.file_context = bracket->file_context,
+		.handle_context = bracket->handle_context,
+	};
+	int error;
+
+	if (size > (uint64_t)volume->properties.max_file_size)
+		return EFBIG;
+	error = fire_set_file_size(&volume->events, &event);
+	bracket->file_context = event.file_context;
+	bracket->handle_context = event.handle_context;
+	return error;
+}
+
+/* What is to change, in the words of set_file_attributes. */
+struct change {
+	uint32_t valid;
+	uint32_t mode, uid, gid;
+	struct timespec atime, mtime, ctime;
+};
+
+static int set_attributes(struct request *request, const struct subject *subject, struct bracket *bracket,
+			  const struct change *change)
+{
+	bool new_mode = change->valid & TENON_SET_MODE;
+	tenon_set_file_attributes_event event = {
+		.file_name = subject->path.text,
+		.creation_time = {.tv_nsec = UTIME_OMIT},
+		.last_access_time = change->atime,
+		.last_write_time = change->mtime,
+		.change_time = change->ctime,
+		.attributes = new_mode ? attributes_of_mode((subject->mode & S_IFMT) | change->mode) : 0,
+		.handle_info = bracket->info,
+		.file_context = bracket->file_context,
+		.handle_context = bracket->handle_context,
+		.mode = change->mode,
+		.uid = change->uid,
+		.gid = change->gid,
+		.valid = change->valid,
+	};
+	int error = fire_set_file_attributes(&request->volume->events, &event);
+
+	bracket->file_context = event.file_context;
+	bracket->handle_context = event.handle_context;
+	return error;
+}
+
+static struct timespec time_from(const struct wire_setattr_in *in, uint32_t now_bit, uint64_t seconds, uint32_t nanoseconds)
+{
+	struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = nanoseconds};
+
+	if (in->valid & now_bit)
+		clock_gettime(CLOCK_REALTIME_COARSE, &time);
+	return time;
+}
+
+static struct change change_from(const struct wire_setattr_in *in)
+{
+	const struct timespec omit = {.tv_nsec = UTIME_OMIT};
+	struct change change = {
+		.mode = in->mode & 07777, .uid = in->uid, .gid = in->gid, .atime = omit, .mtime = omit, .ctime = omit};
+
+	if (in->valid & WIRE_SET_MODE)
+		change.valid |= TENON_SET_MODE;
+	if (in->valid & WIRE_SET_UID)
+		change.valid |= TENON_SET_UID;
+	if (in->valid & WIRE_SET_GID)
+		change.valid |= TENON_SET_GID;
+	if (in->valid & (WIRE_SET_ATIME | WIRE_SET_ATIME_NOW)) {
+		change.valid |= TENON_SET_LAST_ACCESS_TIME;
+		change.atime = time_from(in, WIRE_SET_ATIME_NOW, in->atime, in->atimensec);
+	}
+	if (in->valid & (WIRE_SET_MTIME | WIRE_SET_MTIME_NOW)) {
+		change.valid |= TENON_SET_LAST_WRITE_TIME;
+		change.mtime = time_from(in, WIRE_SET_MTIME_NOW, in->mtime, in->mtimensec);
+	}
+	if (in->valid & WIRE_SET_CTIME) {
+		change.valid |= TENON_SET_CHANGE_TIME;
+		change.ctime = time_from(in, 0, in->ctime, in->ctimensec);
+	}
+	return change;
+}
+
+/* The mode without set-id bits: the group's means "set-group-id" only where the group may execute. */
+static uint32_t without_privileges(uint32_t mode)
+{
+	mode &= ~(uint32_t)S_ISUID;
+	if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
+}
+
+/* The kernel keeps the mode it knows: what a write has changed it must be told. */
+static void invalidate_attributes(struct tenon_volume *volume, uint64_t nodeid)
+{
+	const struct wire_notify_inval_inode_out out = {.ino = nodeid, .off = -1};
+
+	channel_notify(volume->channel, WIRE_NOTIFY_INVAL_INODE, &out, sizeof out);
+}
+
+int kill_privileges(struct request *request, struct subject *subject, struct bracket *bracket)
+{
+	struct change change = {.valid = TENON_SET_MODE};
+	struct file_attr attr;
+	int error = subject_info(request, subject, &attr);
+
+	if (error || !S_ISREG(attr.mode) || without_privileges(attr.mode) == attr.mode)
+		return error;
+	change.mode = without_privileges(attr.mode) & 07777;
+	change.atime.tv_nsec = change.mtime.tv_nsec = change.ctime.tv_nsec = UTIME_OMIT;
+	error = set_attributes(request, subject, bracket, &change);
+	invalidate_attributes(request->volume, subject->node->nodeid);
+	return error;
+}
+
+static int apply(struct request *request, struct subject *subject, struct bracket *bracket, const struct wire_setattr_in *in)
+{
+	struct change change = change_from(in);
+	bool kill = (in->valid & WIRE_SET_KILL_SUIDGID) || (change.valid & (TENON_SET_UID | TENON_SET_GID));
+	int error = 0;
+
+	if (kill && !(change.valid & TENON_SET_MODE))
+		error = kill_privileges(request, subject, bracket);
+	if (!error && (in->valid & WIRE_SET_SIZE))
+		error = set_size(request, subject, bracket, in->size);
+	if (!error && change.valid)
+		error = set_attributes(request, subject, bracket, &change);
+	return error;
+}
+
+int run_setattr(struct request *request)
+{
+	const struct wire_setattr_in *in = request->wire.arg;
+	struct subject subject;
+	struct bracket bracket;
+	struct file_attr attr;
+	int error = subject_find(request, request->wire.header.nodeid, &subject);
+
+	if (!error && subject.nameless && !subject.file)
+		error = ESTALE;
+	if (!error)
+		error = bracket_open(request, &subject, TENON_GENERIC_WRITE, &bracket);
+	if (!error) {
+		error = apply(request, &subject, &bracket, in);
+		bracket_close(request, subject.path.text, &bracket, false);
+	}
+	if (!error)
+		error = subject_info(request, &subject, &attr);
+	if (!error) {
+		struct wire_attr_out *out = reply_body(request, sizeof *out);
+
+		lifetime_fill(request->volume, &out->attr_valid, &out->attr_valid_nsec);
+		wire_attr_fill(request->volume, subject.node->nodeid, &attr, &out->attr);
+	}
+	subject_done(&subject);
+	return error;
+}

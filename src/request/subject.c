@@ -1,0 +1,242 @@
+/*
+ * Which file a request is about: its node, its path, its contexts, and the entry the kernel is told of.
+ *
+ * A node whose known names are all gone is found again by its id.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "request/request.h"
+
+static int path_by_id(struct request *request, uint64_t nodeid, struct path *path)
+{
+	struct tenon_volume *volume = request->volume;
+	char text[4096] = "";
+	tenon_get_file_name_by_file_id_event event = {
+		.file_id = tree_file_id_of(nodeid),
+		.file_path = text,
+		.file_path_size = sizeof text,
+	};
+	int error;
+
+	if (!volume->events.table.get_file_name_by_file_id || (nodeid & TREE_COUNTED))
+		return ENOENT;
+	error = fire_get_file_name_by_file_id(&volume->events, &event);
+	if (error)
+		return error;
+	text[sizeof text - 1] = 0;
+	if (text[0] != '/') {
+		event_report(&volume->events, EIO, "get_file_name_by_file_id gave \"%s\" for id %lld, which is no absolute path",
+			     text, (long long)event.file_id);
+		return EIO;
+	}
+	return path_set(path, text);
+}
+
+int subject_find(struct request *request, uint64_t nodeid, struct subject *subject)
+{
+	struct tenon_volume *volume = request->volume;
+	struct node *found;
+	int error;
+
+	*subject = (struct subject){0};
+	path_init(&subject->path);
+	volume_lock(volume);
+	subject->node = tree_node(&volume->tree, nodeid);
+	error = subject->node ? tree_path(subject->node, NULL, &subject->path) : ESTALE;
+	if (subject->node) {
+		subject->file = subject->node->file;
+		subject->nameless = error == ENOENT && subject->node->deleted;
+		subject->hidden = subject->node->hidden;
+		subject->mode = subject->node->mode;
+		subject->uid = subject->node->uid;
+		subject->gid = subject->node->gid;
+	}
+	volume_unlock(volume);
+	if (subject->nameless)
+		return path_set(&subject->path, "");
+	if (error != ENOENT)
+		return error;
+	error = path_by_id(request, nodeid, &subject->path);
+	if (!error) {
+		/* So that the next request knows the name, and its path is held. */
+		error = path_learn(request, subject->path.text, &found);
+		if (!error) {
+			volume_lock(volume);
+			tree_unpin(&volume->tree, found);
+			volume_unlock(volume);
+		}
+		return error;
+	}
+	if (error == ENOENT) {
+		subject->nameless = true;
+		error = path_set(&subject->path, "");
+	}
+	return error;
+}
+
+void subject_done(struct subject *subject)
+{
+	path_done(&subject->path);
+}
+
+/* A file that nobody can ask about any more: what was last known of it. */
+static void info_of_gone(const struct subject *subject, struct file_attr *attr)
+{
+	*attr = (struct file_attr){
+		.nodeid = subject->node->nodeid,
+		.mode = subject->mode,
+		.uid = subject->uid,
+		.gid = subject->gid,
+	};
+	clock_gettime(CLOCK_REALTIME_COARSE, &attr->ctime);
+	attr->atime = attr->mtime = attr->ctime;
+}
+
+static void remember(struct tenon_volume *volume, struct node *node, const struct file_attr *attr)
+{
+	volume_lock(volume);
+	node->mode = attr->mode;
+	node->uid = attr->uid;
+	node->gid = attr->gid;
+	volume_unlock(volume);
+}
+
+int subject_info(struct request *request, struct subject *subject, struct file_attr *attr)
+{
+	struct tenon_volume *volume = request->volume;
+	bool asks_by_context = subject->file && volume->properties.support_posix_unlink_rename;
+	int error;
+
+	if (subject->nameless && !asks_by_context) {
+		info_of_gone(subject, attr);
+		return 0;
+	}
+	error = info_get(volume, subject->path.text, subject->nameless ? subject->file->context : NULL, attr);
+	if (error)
+		return error;
+	if (subject->nameless)
+		attr->nlink = 0;
+	else if (subject->hidden && attr->nlink)
+		attr->nlink--;
+	remember(volume, subject->node, attr);
+	return 0;
+}
+
+int subject_child(struct request *request, const struct subject *subject, const char *name, struct path *path)
+{
+	const struct properties *properties = &request->volume->properties;
+	int error;
+
+	path_init(path);
+	if (subject->nameless)
+		return ENOENT;
+	if (strlen(name) > properties->max_file_name_length)
+		return ENAMETOOLONG;
+	error = path_set(path, subject->path.text);
+	if (!error)
+		error = path_append(path, name);
+	if (error)
+		return error;
+	return path->length > properties->max_file_path_length ? ENAMETOOLONG : 0;
+}
+
+int entry_bind(struct request *request, struct node *parent, const char *name, const struct file_attr *attr,
+	       struct wire_entry_out *out, struct node **found)
+{
+	struct tenon_volume *volume = request->volume;
+	struct node *node;
+
+	volume_lock(volume);
+	if (attr->created && attr->nodeid) {
+		node = tree_node(&volume->tree, attr->nodeid);
+		if (node && !node->names)
+			node->deleted = true;
+	}
+	node = tree_bind(&volume->tree, parent, name, attr->nodeid, attr->mode);
+	if (!node) {
+		volume_unlock(volume);
+		return ENOMEM;
+	}
+	node->mode = attr->mode;
+	node->uid = attr->uid;
+	node->gid = attr->gid;
+	if (out) {
+		node->lookups++;
+		*out = (struct wire_entry_out){.nodeid = node->nodeid, .generation = node->generation};
+		lifetime_fill(volume, &out->entry_valid, &out->entry_valid_nsec);
+		lifetime_fill(volume, &out->attr_valid, &out->attr_valid_nsec);
+		wire_attr_fill(volume, node->nodeid, attr, &out->attr);
+	}
+	if (found)
+		*found = node;
+	else
+		tree_unpin(&volume->tree, node);
+	volume_unlock(volume);
+	return 0;
+}
+
+int entry_find(struct request *request, struct node *parent, const char *name, const char *path, struct wire_entry_out *out,
+	       struct node **node)
+{
+	struct file_attr attr;
+	int error = info_get(request->volume, path, NULL, &attr);
+
+	return error ? error : entry_bind(request, parent, name, &attr, out, node);
+}
+
+/* One step of path_learn: from directory, pinned, to the node called name in it, pinned instead. */
+static int learn_step(struct request *request, struct node **directory, const char *name, const char *prefix)
+{
+	struct tenon_volume *volume = request->volume;
+	struct node *node = NULL;
+	int error = entry_find(request, *directory, name, prefix, NULL, &node);
+
+	volume_lock(volume);
+	tree_unpin(&volume->tree, *directory);
+	volume_unlock(volume);
+	*directory = node;
+	return error;
+}
+
+int path_learn(struct request *request, const char *path, struct node **found)
+{
+	struct tenon_volume *volume = request->volume;
+	struct node *node = volume->tree.root;
+	struct path prefix;
+	char name[256];
+	int error;
+
+	path_init(&prefix);
+	error = path_set(&prefix, "/");
+	volume_lock(volume);
+	tree_pin(node);
+	volume_unlock(volume);
+	while (!error && *path) {
+		size_t length;
+
+		path += strspn(path, "/");
+		length = strcspn(path, "/");
+		if (!length)
+			break;
+		if (length >= sizeof name) {
+			error = ENAMETOOLONG;
+			break;
+		}
+		memcpy(name, path, length);
+		name[length] = 0;
+		path += length;
+		error = path_append(&prefix, name);
+		if (!error)
+			error = learn_step(request, &node, name, prefix.text);
+	}
+	path_done(&prefix);
+	if (error && node) {
+		volume_lock(volume);
+		tree_unpin(&volume->tree, node);
+		volume_unlock(volume);
+		node = NULL;
+	}
+	*found = node;
+	return error;
+}

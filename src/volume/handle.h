@@ -1,0 +1,67 @@
+/*
+ * Open files and their handles, with the contexts that belong to them.
+ *
+ * An open file exists from the first open of a node to its last close, whatever names the node has. All functions want the tree's
+ * lock held; contexts are changed only by whoever has the file's turn.
+ */
+#ifndef VOLUME_HANDLE_H
+#define VOLUME_HANDLE_H
+
+#include "volume/tree.h"
+
+struct listing;
+
+struct open_file {
+	/* Pinned. Its file member leads back here unless the node's id has come back for another file. */
+	struct node *node;
+	void *context;
+	/* Shared by all handles while fire_all_open_close_events is off. */
+	void *handle_context;
+	uint32_t handles;
+	/* A handler has answered open_file or create_file: close_file is due. */
+	bool opened;
+	bool cleaned;
+	/* Has a hidden name, to be deleted at the last close. */
+	bool delete_pending;
+	/* Made by O_TMPFILE and not linked yet. */
+	bool temporary;
+};
+
+struct handle {
+	uint64_t id;
+	struct open_file *file;
+	void *context;
+	bool cleaned;
+	bool directory;
+	int flags;
+	/* What has been read of a directory; request/directory.c's. */
+	struct listing *listing;
+};
+
+struct handles {
+	struct handle **slots;
+	uint32_t room;
+	uint32_t count;
+	uint32_t first_free;
+	uint32_t *next_free;
+	uint32_t generation;
+};
+
+void handles_init(struct handles *handles);
+void handles_done(struct handles *handles);
+
+/* Gives a new handle of file its id. NULL: no memory. */
+struct handle *handle_new(struct handles *handles, struct open_file *file);
+/* NULL: no such handle. */
+struct handle *handle_find(const struct handles *handles, uint64_t id);
+/* Takes the handle out of the table and frees it; its file is the caller's to close. */
+void handle_free(struct handles *handles, struct handle *handle);
+/* Any handle that is still there, NULL when there is none. */
+struct handle *handle_any(const struct handles *handles);
+
+/* The node's open file, made when it is not open. NULL: no memory. */
+struct open_file *open_file_get(struct node *node);
+/* When no handle is left: frees it and unpins the node. */
+void open_file_put(struct tree *tree, struct open_file *file);
+
+#endif

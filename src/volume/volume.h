@@ -1,0 +1,64 @@
+/*
+ * The volume object: what everything above the wire works on.
+ *
+ * No global state: two volumes in one process are strangers. Who may touch which member is said beside it.
+ */
+#ifndef VOLUME_VOLUME_H
+#define VOLUME_VOLUME_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "event/event.h"
+#include "generated/properties.h"
+#include "volume/gate.h"
+#include "volume/handle.h"
+#include "volume/tree.h"
+
+struct channel;
+struct session;
+
+struct tenon_volume {
+	/* Fixed once the storage exists. */
+	struct event_source events;
+	/* Fixed while the media is mounted. */
+	struct properties properties;
+	/* All three under tree.lock. */
+	struct tree tree;
+	struct gate gate;
+	struct handles handles;
+	/* What the life cycle has made (component/), NULL before create_storage. */
+	struct session *session;
+	/* Set at mount_media, for invalidations. */
+	struct channel *channel;
+	/* Whose files these are where a handler does not say. */
+	uint32_t owner_uid;
+	uint32_t owner_gid;
+	uint32_t volume_id;
+	atomic_bool active;
+	/* Numbers for hidden names. */
+	atomic_uint_fast64_t hidden_counter;
+	/* The in-process channel's count of requests. */
+	atomic_uint_fast64_t testing_unique;
+	/* Methods only: one at a time by contract. */
+	bool initialized;
+	char last_error[512];
+};
+
+static inline void volume_lock(struct tenon_volume *volume)
+{
+	pthread_mutex_lock(&volume->tree.lock);
+}
+
+static inline void volume_unlock(struct tenon_volume *volume)
+{
+	pthread_mutex_unlock(&volume->tree.lock);
+}
+
+#define HIDDEN_PREFIX ".tenon-nameless-"
+#define HIDDEN_LENGTH (sizeof HIDDEN_PREFIX - 1 + 16)
+
+/* Writes a hidden name that this volume has not used before; room for HIDDEN_LENGTH + 1 bytes. */
+void volume_hidden_name(struct tenon_volume *volume, char *name);
+
+#endif

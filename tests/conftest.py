@@ -1,0 +1,118 @@
+"""Fixtures for tests that mount drives.
+
+    base         a fresh directory, swept at the end of the run whatever happens
+    need         need("loop", condition, "why not"): skip, or fail where TENON_REQUIRE names it
+    tmpfs, ext4  mounted reference file systems (one for the whole run)
+    tenon_mount  tenon_mount("vault", "file_cache=none", ...): a context manager that mounts a drive
+
+Environment: TENON is the command (build/tenon in the repository otherwise); TENON_REQUIRE lists, separated by commas,
+what must not be missing (root, mount, loop, git, ...); TENON_SEED repeats a random test.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+
+from parity.places import Base, Ext4, Place, Tenon, Tmpfs, Unavailable, abandon, mounts
+
+LIMIT = 180.0  # seconds that one test may take
+
+
+def missing(what: str, why: str) -> None:
+    """End the test because the machine lacks something: a failure where TENON_REQUIRE asks for it."""
+    if what in os.environ.get("TENON_REQUIRE", "").replace(" ", "").split(","):
+        pytest.fail(f"TENON_REQUIRE asks for {what}, but: {why}", pytrace=False)
+    pytest.skip(why)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Being told to end is a reason to clean up, not to vanish."""
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+    signal.signal(signal.SIGTERM, end)
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str, object, str], None]:
+    def check(what: str, condition: object, why: str) -> None:
+        if not condition:
+            missing(what, why)
+    return check
+
+
+@pytest.fixture(autouse=True)
+def watchdog(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A call that hangs in a drive cannot be interrupted; it ends when the drive's connection is cut."""
+    if "base" not in request.fixturenames:
+        yield
+        return
+    base: Base = request.getfixturevalue("base")
+    struck = []
+
+    def strike() -> None:
+        for entry in mounts(base.path):
+            if entry.kind.startswith("fuse"):
+                struck.append(entry.point)
+                abandon(Path(entry.point))
+    timer = threading.Timer(LIMIT, strike)
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
+    timer.join()
+    if struck:
+        pytest.fail(f"cut off after {LIMIT} seconds: {struck}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[Base]:
+    made = Base()
+    yield made
+    left = made.close()
+    assert not left, f"left behind: {left}"
+
+
+@contextlib.contextmanager
+def open_place(make: Callable[[], Place]) -> Iterator[Place]:
+    """Make a place, use it, give it back: by force where it cannot be done in order."""
+    try:
+        place = make()
+    except Unavailable as error:
+        missing(error.what, error.why)
+    try:
+        yield place
+    except BaseException:
+        with contextlib.suppress(Exception):
+            place.close()
+        place.abandon()
+        raise
+    try:
+        place.close()
+    except BaseException:
+        place.abandon()
+        raise
+
+
+@pytest.fixture(scope="session")
+def tmpfs(base: Base) -> Iterator[Place]:
+    with open_place(lambda: Tmpfs(base)) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def ext4(base: Base) -> Iterator[Place]:
+    with open_place(lambda: Ext4(base)) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def tenon_mount(base: Base) -> Callable[..., contextlib.AbstractContextManager[Tenon]]:
+    def mount(drive: str, *options: str) -> contextlib.AbstractContextManager[Tenon]:
+        return open_place(lambda: Tenon(base, drive, options))  # type: ignore[return-value]
+    return mount

@@ -1,0 +1,286 @@
+"""What a plain directory cannot show: Tenon's own rules, and a vault's second life."""
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from . import calls
+from .places import Tenon, mounts, run, wait_for_end
+from .runner import in_child
+from .steps import ANNA, STAFF, describe_tree, give, read_file, write_file
+
+HIDDEN = ".tenon-nameless-0123456789abcdef"
+
+
+@pytest.fixture(scope="module", params=["memory", "vault"])
+def drive(request: pytest.FixtureRequest, tenon_mount):
+    with tenon_mount(request.param) as place:
+        yield place
+
+
+@pytest.fixture
+def here(drive: Tenon, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A fresh directory on the drive, which is the working directory."""
+    path = drive.root / request.node.name.replace("[", "-").replace("]", "")
+    path.mkdir()
+    before = os.getcwd()
+    os.chdir(path)
+    yield path
+    os.chdir(before)
+
+
+def error_of(call, *args) -> str:
+    """The name of the error that a call ends with."""
+    try:
+        call(*args)
+    except OSError as error:
+        return calls.error_name(error)
+    return "ok"
+
+
+def test_hidden_names_are_refused(here: Path) -> None:
+    write_file("f")
+    os.mkdir("d")
+    for name in (HIDDEN, f"d/{HIDDEN}"):
+        assert error_of(os.stat, name) == "ENOENT"
+        assert error_of(os.open, name, os.O_RDONLY) == "ENOENT"
+        assert error_of(os.unlink, name) == "ENOENT"
+        assert error_of(os.rmdir, name) == "ENOENT"
+        assert error_of(os.rename, name, "g") == "ENOENT"
+        assert error_of(os.open, name, os.O_CREAT | os.O_RDWR) == "EPERM"
+        assert error_of(os.mkdir, name) == "EPERM"
+        assert error_of(os.mkfifo, name) == "EPERM"
+        assert error_of(os.symlink, "x", name) == "EPERM"
+        assert error_of(os.link, "f", name) == "EPERM"
+        assert error_of(os.rename, "f", name) == "EPERM"
+        assert error_of(os.rename, "d", name.removeprefix("d/")) == "EPERM"
+        assert error_of(calls.renameat2, "f", name, calls.RENAME_NOREPLACE) == "EPERM"
+    assert sorted(os.listdir(".")) == ["d", "f"] and os.listdir("d") == []
+
+
+def test_hidden_names_are_never_listed(here: Path) -> None:
+    """Files without a name live on, but no call shows them: not in listings, link counts, sizes of directories."""
+    fds = [os.open(f"f{n}", os.O_RDWR | os.O_CREAT) for n in range(10)]
+    for n in range(10):
+        os.unlink(f"f{n}")
+    temporary = os.open(".", os.O_TMPFILE | os.O_RDWR)
+    directory = os.open(".", os.O_RDONLY)
+    assert os.listdir(directory) == []
+    assert [e.name for e in calls.getdents(directory)] in ([b".", b".."], [b"..", b"."])
+    assert os.stat(".").st_nlink == 2
+    assert {os.fstat(fd).st_nlink for fd in (*fds, temporary)} == {0}
+    for fd in (*fds, temporary, directory):
+        os.close(fd)
+    os.chdir("/")
+    os.rmdir(here)
+
+
+def test_preallocation_is_refused(here: Path) -> None:
+    fd = os.open(here / "f", os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"data")
+    modes = (0, calls.FALLOC_KEEP_SIZE, calls.FALLOC_KEEP_SIZE | calls.FALLOC_PUNCH_HOLE, calls.FALLOC_ZERO_RANGE)
+    for mode in modes * 2:
+        assert error_of(calls.fallocate, fd, mode, 0, 100) == "EOPNOTSUPP"
+    assert os.pread(fd, 10, 0) == b"data"
+    os.close(fd)
+
+
+def test_mount_table(drive: Tenon) -> None:
+    entry, = mounts(drive.root)
+    assert entry.kind == "fuse.tenon"
+    assert {"rw", "nosuid", "nodev"} <= set(entry.options.split(","))
+
+
+def test_root_directory(drive: Tenon) -> None:
+    st = os.stat(drive.root)
+    assert st.st_ino == 1
+    assert stat.S_ISDIR(st.st_mode) and (st.st_uid, st.st_gid) == (os.geteuid(), os.getegid())
+    assert os.stat(drive.root / ".").st_ino == 1
+    assert st.st_nlink == 2 + sum(e.is_dir(follow_symlinks=False) for e in os.scandir(drive.root))
+    fd = os.open(drive.root, os.O_RDONLY)
+    assert {e.name: e.ino for e in calls.getdents(fd)}[b"."] == 1
+    before = os.stat(drive.root).st_mode
+    try:
+        os.fchmod(fd, 0o700)
+        os.utime(fd, ns=(5, 6))
+        assert (os.stat(drive.root).st_mode & 0o7777, os.stat(drive.root).st_mtime_ns) == (0o700, 6)
+    finally:
+        os.fchmod(fd, before & 0o7777)
+        os.close(fd)
+
+
+def test_root_cannot_be_moved_or_removed(drive: Tenon, here: Path) -> None:
+    assert error_of(os.rmdir, drive.root) == "EBUSY"
+    assert error_of(os.rename, drive.root, str(drive.root) + "-moved") == "EBUSY"
+    assert error_of(os.rename, here, drive.root) in ("EBUSY", "ENOTEMPTY", "EXDEV")
+
+
+def test_names_of_one_file_have_one_number(here: Path) -> None:
+    """Also after the kernel has forgotten them, and in listings."""
+    write_file("a", b"data")
+    os.mkdir("d")
+    os.link("a", "d/b")
+    number = os.stat("a").st_ino
+    drop_caches()
+    assert os.stat("d/b").st_ino == number
+    assert {e.inode() for e in os.scandir("d")} == {number}
+    drop_caches()
+    fd = os.open("d/b", os.O_RDWR)
+    assert os.stat("a").st_ino == number and os.fstat(fd).st_nlink == 2
+    os.pwrite(fd, b"DATA", 0)
+    assert read_file("a") == b"DATA"
+    os.close(fd)
+
+
+def drop_caches() -> None:
+    """Let the kernel forget what is not in use."""
+    os.sync()
+    with suppress(OSError):
+        Path("/proc/sys/vm/drop_caches").write_text("2")
+
+
+def test_everything_survives_forgetting(here: Path) -> None:
+    populate()
+    before = describe_tree(".")
+    open_one = os.open("plain", os.O_RDWR)
+    nameless = os.open("nameless", os.O_RDWR | os.O_CREAT)
+    os.write(nameless, b"nameless")
+    os.unlink("nameless")
+    drop_caches()
+    assert describe_tree(".") == before
+    assert os.pread(open_one, 10, 0) == b"plain"
+    assert os.pread(nameless, 20, 0) == b"nameless" and os.fstat(nameless).st_nlink == 0
+    os.rename("tree", "moved")
+    drop_caches()
+    assert sorted(os.listdir("moved")) == ["1", "2"]
+    os.close(open_one)
+    os.close(nameless)
+
+
+def populate() -> None:
+    """One of everything in the working directory, with owners, modes, times and links that are all different."""
+    write_file("plain", b"plain")
+    write_file("big", os.urandom(3 << 20))
+    fd = os.open("sparse", os.O_RDWR | os.O_CREAT)
+    os.pwrite(fd, b"far", 1 << 32)
+    os.ftruncate(fd, (1 << 33) + 5)
+    os.pwrite(fd, b"x", 100_000)
+    os.close(fd)
+    os.truncate("sparse", 1 << 21)
+    os.makedirs("tree/1/2/3")
+    os.mkdir("tree/2")
+    for number in range(120):
+        write_file(f"tree/2/{number}", b"%d" % number * number)
+    os.symlink("x" * 4095, "long")
+    os.symlink("plain", "link")
+    os.link("link", "link2", follow_symlinks=False)
+    os.link("plain", "tree/1/plain")
+    os.link("plain", "tree/1/2/3/again")
+    os.mkfifo("fifo", 0o600)
+    os.link("fifo", "fifo2")
+    os.mknod("socket", 0o755 | stat.S_IFSOCK)
+    os.mknod("character", 0o640 | stat.S_IFCHR, os.makedev(300, 70_000))
+    os.mknod("block", 0o600 | stat.S_IFBLK, os.makedev(7, 200))
+    for name in (b"\xff\xfe", b"new\nline", b"a:b", b"n" * 255, b"back\\slash", "é".encode()):
+        write_file(name, name)
+    write_file("setuid")
+    give("setuid", 0o6755, ANNA, STAFF)
+    os.chmod("tree/2", 0o3770)
+    for number, name in enumerate(("plain", "big", "link", "fifo", "tree/2", "block", b"\xff\xfe")):
+        os.chown(name, ANNA + number, STAFF, follow_symlinks=False)
+        os.utime(name, ns=(number - 10**9, number * 10**15 + 7), follow_symlinks=False)
+    os.utime("tree", ns=(15_000_000_000 * 10**9 + 1, 15_000_000_000 * 10**9 + 2))
+
+
+def times(path: str) -> dict[bytes, tuple[int, ...]]:
+    """Every time and number below a directory that must survive."""
+    found = {}
+    for name in describe_tree(path, content=False):
+        st = os.lstat(os.path.join(os.fsencode(path), name))
+        birth = calls.statx(os.path.join(os.fsencode(path), name), calls.AT_SYMLINK_NOFOLLOW).btime
+        found[name] = (st.st_ino, st.st_mtime_ns, st.st_ctime_ns, birth, st.st_atime_ns if st.st_atime_ns < 10**18 else 0)
+    return found
+
+
+def test_vault_keeps_everything(tenon_mount) -> None:
+    with tenon_mount("vault") as place:
+        def fill(progress) -> None:
+            os.chdir(place.root)
+            populate()
+        in_child(fill, 60, place.abandon)
+        root = str(place.root)
+        os.chmod(root, 0o751)
+        os.chown(root, ANNA, STAFF)
+        before, stamps, top = describe_tree(root), times(root), os.stat(root)
+        for _ in range(2):
+            place.again()
+            assert describe_tree(root) == before
+            assert times(root) == stamps
+            now = os.stat(root)
+            assert (now.st_mode, now.st_uid, now.st_gid, now.st_mtime_ns) == \
+                (top.st_mode, top.st_uid, top.st_gid, top.st_mtime_ns)
+
+
+def test_vault_forgets_nameless_files(tenon_mount) -> None:
+    """Files that have no name at the end leave nothing behind, not even room."""
+    with tenon_mount("vault") as place:
+        fds = []
+        for number in range(20):
+            fd = os.open(place.root / "f", os.O_RDWR | os.O_CREAT)
+            os.write(fd, os.urandom(100_000))
+            os.unlink(place.root / "f")
+            fds.append(fd)
+        fds.append(os.open(place.root, os.O_TMPFILE | os.O_RDWR))
+        used = os.statvfs(place.root)
+        for fd in fds:
+            os.close(fd)
+        place.again()
+        assert os.listdir(place.root) == []
+        assert os.stat(place.root).st_nlink == 2
+        assert os.statvfs(place.root).f_bfree >= used.f_bfree
+
+
+def test_new_numbers_after_mounting_again(tenon_mount) -> None:
+    """A number is never given to a second file while the first lives, in whichever process it was made."""
+    with tenon_mount("vault") as place:
+        seen: dict[int, str] = {}
+        for turn in range(3):
+            for number in range(30):
+                name = f"{turn}-{number}"
+                write_file(place.root / name)
+                ino = os.stat(place.root / name).st_ino
+                assert ino not in seen, f"{name} has the number of {seen[ino]}"
+                seen[ino] = name
+            place.again()
+
+
+@pytest.mark.parametrize("name", ["memory", "vault"])
+def test_umount_by_the_system_ends_the_drive(tenon_mount, name: str) -> None:
+    """umount(8) of the last mounting point ends the process by itself, and loses nothing."""
+    with tenon_mount(name) as place:
+        servers = place.server()
+        assert servers, "no process names the mounting point"
+        write_file(place.root / "f", b"written and not synced")
+        run("umount", place.root)
+        assert not wait_for_end(servers, 10), "still there after umount"
+        place.check()
+        place.mount()
+        if name == "vault":
+            assert read_file(place.root / "f") == b"written and not synced"
+
+
+def test_busy_mounts_stay(tenon_mount) -> None:
+    with tenon_mount("memory") as place:
+        write_file(place.root / "f", b"data")
+        fd = os.open(place.root / "f", os.O_RDWR)
+        try:
+            assert run("umount", place.root, check=False).returncode != 0
+            os.pwrite(fd, b"DATA", 0)
+            assert read_file(place.root / "f") == b"DATA"
+        finally:
+            os.close(fd)

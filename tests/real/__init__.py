@@ -1,0 +1,1 @@
+"""Real programs and real data on mounted drives."""

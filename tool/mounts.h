@@ -1,0 +1,48 @@
+/*
+ * The mount table as the kernel shows it: looking a mount up there touches no file system, so a drive that
+ * hangs or is dead does no harm.
+ */
+#ifndef TOOL_MOUNTS_H
+#define TOOL_MOUNTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct mount {
+	int id;
+	int parent;
+	dev_t device;
+	char *point;
+	char *options;
+	char *type;
+	char *source;
+	char *super_options;
+	/* The line that the others point into. */
+	char *line;
+};
+
+struct mounts {
+	struct mount *list;
+	size_t count;
+};
+
+/* Reads the table of a process, 0: this one. 0 or errno. Free it in either case. */
+int mounts_read(struct mounts *mounts, pid_t pid);
+void mounts_free(struct mounts *mounts);
+
+/* What is mounted at this very path, the topmost; NULL: nothing. */
+const struct mount *mounts_at(const struct mounts *mounts, const char *point);
+
+bool mount_is_tenon(const struct mount *mount);
+
+/* The user who mounted it, from its options. */
+uid_t mount_user(const struct mount *mount);
+
+/*
+ * The mount that path names, symlinks followed, without touching what is mounted there. NULL: not a mounting
+ * point. resolved gets the absolute path.
+ */
+const struct mount *mounts_find(const struct mounts *mounts, const char *path, char resolved[]);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * What follows -o: mount options as mount(8) has them, and every property and configuration setting of the library
+ * by its name.
+ */
+#ifndef TOOL_OPTIONS_H
+#define TOOL_OPTIONS_H
+
+#include "why.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <tenon.h>
+
+struct setting {
+	/* As the user wrote it, and as the library calls it. */
+	const char *option;
+	const char *name;
+	const char *value;
+};
+
+struct options {
+	/* TENON_MOUNT_* bits. */
+	uint32_t flags;
+	/* NULL: messages go to syslog. */
+	const char *log;
+	struct setting *settings;
+	size_t count;
+	/* What the settings point into. */
+	char **texts;
+	size_t text_count;
+};
+
+/* Takes one -o argument apart; may be called several times. */
+int options_add(struct options *options, const char *text, struct why *why);
+void options_free(struct options *options);
+
+/* Sets the volume's properties in the order in which they were given. */
+int options_apply(const struct options *options, tenon_volume *volume, struct why *why);
+
+#endif

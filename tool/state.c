@@ -1,0 +1,227 @@
+/*
+ * State files: a few lines "key value". A file is written under another name and renamed, and the folder is
+ * locked meanwhile, because device numbers come again soon after a drive is gone.
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum { FOLDER_ROOM = PATH_MAX, NAME_ROOM = 32 };
+
+/* Folder number index in which a drive of this user may have its file. False: there are no more. */
+static bool folder_name(int index, uid_t user, char folder[FOLDER_ROOM])
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (user == 0)
+		return index == 0 && snprintf(folder, FOLDER_ROOM, "/run/tenon") > 0;
+	if (index == 0 && user == geteuid() && runtime && runtime[0] == '/')
+		return snprintf(folder, FOLDER_ROOM, "%s/tenon", runtime) < FOLDER_ROOM;
+	return index <= 1 && snprintf(folder, FOLDER_ROOM, "/run/user/%u/tenon", (unsigned int)user) > 0;
+}
+
+/* Opens and locks the folder; with make it is made first. -1 and errno. */
+static int open_folder(int index, uid_t user, bool make)
+{
+	char folder[FOLDER_ROOM];
+	int fd;
+
+	errno = ENOENT;
+	if (!folder_name(index, user, folder))
+		return -1;
+	if (make && mkdir(folder, user == 0 ? 0755 : 0700) < 0 && errno != EEXIST)
+		return -1;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)flock(fd, LOCK_EX);
+	return fd;
+}
+
+static void file_name(dev_t device, char name[NAME_ROOM])
+{
+	snprintf(name, NAME_ROOM, "%u:%u", major(device), minor(device));
+}
+
+static unsigned long long start_of(pid_t pid)
+{
+	unsigned long long start = 0;
+	char text[1024] = "";
+	char name[64];
+	const char *after_name;
+	FILE *file;
+
+	snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
+	file = fopen(name, "re");
+	if (!file)
+		return 0;
+	text[fread(text, 1, sizeof text - 1, file)] = '\0';
+	fclose(file);
+	/* The name is in parentheses and may hold anything; the start time is the 20th field after it. */
+	after_name = strrchr(text, ')');
+	for (int i = 0; after_name && i < 20; i++)
+		after_name = strchr(after_name + 1, ' ');
+	if (after_name)
+		start = strtoull(after_name, NULL, 10);
+	return start;
+}
+
+void state_of_self(struct state *state)
+{
+	state->pid = getpid();
+	state->start = start_of(state->pid);
+}
+
+/* A newline would look like the next key. */
+static void write_text(FILE *file, const char *key, const char *text)
+{
+	fprintf(file, "%s ", key);
+	for (; *text; text++) {
+		if (*text == '\n' || *text == '\\')
+			fprintf(file, "\\%03o", (unsigned int)*text);
+		else
+			fputc(*text, file);
+	}
+	fputc('\n', file);
+}
+
+static void read_text(char *to, size_t room, const char *from)
+{
+	size_t used = 0;
+
+	while (*from && used < room - 1) {
+		unsigned int code;
+
+		if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+			to[used++] = (char)code;
+			from += strnlen(from, 4);
+		} else {
+			to[used++] = *from++;
+		}
+	}
+	to[used] = '\0';
+}
+
+static int write_file(int folder, const char *name, const struct state *state)
+{
+	int fd = openat(folder, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	int error = 0;
+
+	if (!file)
+		return errno;
+	fprintf(file, "pid %d\nstart %llu\n", (int)state->pid, state->start);
+	write_text(file, "drive", state->drive);
+	write_text(file, "point", state->point);
+	write_text(file, "failure", state->failure);
+	if (ferror(file))
+		error = EIO;
+	if (fclose(file) && !error)
+		error = errno;
+	if (!error && renameat(folder, ".new", folder, name))
+		error = errno;
+	return error;
+}
+
+int state_write(dev_t device, const struct state *state)
+{
+	char name[NAME_ROOM];
+	int folder = -1;
+	int error;
+
+	for (int i = 0; folder < 0 && i <= 1; i++)
+		folder = open_folder(i, geteuid(), true);
+	if (folder < 0)
+		return errno;
+	file_name(device, name);
+	error = write_file(folder, name, state);
+	close(folder);
+	return error;
+}
+
+static void read_line(struct state *state, char *line)
+{
+	line[strcspn(line, "\n")] = '\0';
+	if (!strncmp(line, "pid ", 4))
+		state->pid = (pid_t)strtol(line + 4, NULL, 10);
+	else if (!strncmp(line, "start ", 6))
+		state->start = strtoull(line + 6, NULL, 10);
+	else if (!strncmp(line, "drive ", 6))
+		read_text(state->drive, sizeof state->drive, line + 6);
+	else if (!strncmp(line, "point ", 6))
+		read_text(state->point, sizeof state->point, line + 6);
+	else if (!strncmp(line, "failure ", 8))
+		read_text(state->failure, sizeof state->failure, line + 8);
+}
+
+static int read_file(int folder, const char *name, struct state *state)
+{
+	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	char *line = NULL;
+	size_t room = 0;
+
+	*state = (struct state){0};
+	if (!file)
+		return errno;
+	while (getline(&line, &room, file) > 0)
+		read_line(state, line);
+	free(line);
+	fclose(file);
+	return state->pid > 0 && state->start ? 0 : ENOENT;
+}
+
+int state_read(dev_t device, uid_t user, struct state *state)
+{
+	char name[NAME_ROOM];
+	int error = ENOENT;
+
+	file_name(device, name);
+	for (int i = 0; error && i <= 1; i++) {
+		int folder = open_folder(i, user, false);
+
+		if (folder < 0)
+			continue;
+		error = read_file(folder, name, state);
+		close(folder);
+	}
+	return error;
+}
+
+void state_remove(dev_t device, uid_t user, pid_t pid)
+{
+	struct state state;
+	char name[NAME_ROOM];
+
+	file_name(device, name);
+	for (int i = 0; i <= 1; i++) {
+		int folder = open_folder(i, user, false);
+
+		if (folder < 0)
+			continue;
+		if (!read_file(folder, name, &state) && state.pid == pid)
+			(void)unlinkat(folder, name, 0);
+		close(folder);
+	}
+}
+
+int state_watch(const struct state *state)
+{
+	int fd = pidfd_open(state->pid, 0);
+
+	/* The start time is read while the descriptor holds on to the process, so it is of that one. */
+	if (fd >= 0 && start_of(state->pid) != state->start) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
