@@ -1,5 +1,5 @@
 /*
- * A number of things that may be used up, and how many are: pages, files. Taking and giving back are
+ * A number of things that may be used up, and how many are: the files of a drive. Taking and giving back are
  * atomic, so no lock is needed around them.
  */
 #ifndef MEMORY_BUDGET_H

@@ -51,9 +51,9 @@ static int write_locked(struct tree *tree, struct node *node, int64_t position, 
 
 	if (__builtin_add_overflow(position, (int64_t)size, &end))
 		return EFBIG;
-	error = pages_write(&node->pages, &tree->pages, position, buffer, size);
+	error = pages_write(&node->pages, &tree->pool, position, buffer, size);
 	if (error) {
-		pages_cut(&node->pages, &tree->pages, node->size);
+		pages_cut(&node->pages, &tree->pool, node->size);
 		return error;
 	}
 	if (end > node->size)
@@ -89,7 +89,7 @@ void memory_set_file_size(tenon_volume *volume, tenon_set_file_size_event *event
 		return;
 	pthread_rwlock_wrlock(&node->lock);
 	if (event->size < node->size)
-		pages_cut(&node->pages, &tree->pages, event->size);
+		pages_cut(&node->pages, &tree->pool, event->size);
 	node->size = event->size;
 	node->last_write_time = node_now();
 	node->change_time = node->last_write_time;

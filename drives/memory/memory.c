@@ -20,8 +20,8 @@ static void get_volume_size(tenon_volume *volume, tenon_get_volume_size_event *e
 	struct tree *tree = tree_of(volume);
 	int64_t sectors = PAGE_BYTES / SECTOR_BYTES;
 
-	event->total_sectors = tree->pages.limit * sectors;
-	event->available_sectors = budget_left(&tree->pages) * sectors;
+	event->total_sectors = tree->pool.limit * sectors;
+	event->available_sectors = pool_left(&tree->pool) * sectors;
 	event->total_files = tree->files.limit;
 	event->free_files = budget_left(&tree->files);
 }

@@ -39,9 +39,9 @@ struct node *node_new(int64_t id, bool is_directory, uint32_t mode, uint32_t uid
 	return node;
 }
 
-void node_free(struct node *node, struct budget *page_budget)
+void node_free(struct node *node, struct pool *pool)
 {
-	pages_cut(&node->pages, page_budget, 0);
+	pages_cut(&node->pages, pool, 0);
 	table_free(&node->folder.table);
 	free(node->target);
 	pthread_rwlock_destroy(&node->lock);

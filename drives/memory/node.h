@@ -77,7 +77,7 @@ struct node {
 struct node *node_new(int64_t id, bool is_directory, uint32_t mode, uint32_t uid, uint32_t gid);
 
 /* Frees it in whatever state it is; nobody may refer to it any more. */
-void node_free(struct node *node, struct budget *page_budget);
+void node_free(struct node *node, struct pool *pool);
 
 /* FILE_ATTRIBUTE_* of the node. */
 uint32_t node_attributes(const struct node *node);

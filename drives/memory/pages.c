@@ -1,11 +1,10 @@
 /*
  * The pages of a file. Tables of 512 pointers form a tree that is as high as the file is long: a file of one
- * page is just that page. Tables count against the budget as pages do, but not as the file's own.
+ * page is just that page. Tables come from the pool as pages do, but not as the file's own.
  */
 #include "pages.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { FAN_SHIFT = 9, FAN = 1 << FAN_SHIFT };
@@ -32,30 +31,21 @@ static unsigned char *find(const struct pages *pages, uint64_t index)
 	return at;
 }
 
-static void *allocate(struct budget *budget, bool zeroed)
+static void *take(struct pool *pool, bool zeroed)
 {
-	void *page;
+	void *page = pool_take(pool);
 
-	if (!budget_take(budget))
-		return NULL;
-	page = zeroed ? calloc(1, PAGE_BYTES) : malloc(PAGE_BYTES);
-	if (!page)
-		budget_give(budget);
+	if (page && zeroed)
+		memset(page, 0, PAGE_BYTES);
 	return page;
 }
 
-static void release(struct budget *budget, void *page)
-{
-	free(page);
-	budget_give(budget);
-}
-
 /* Makes the tree high enough for page index. */
-static int grow(struct pages *pages, struct budget *budget, uint64_t index)
+static int grow(struct pages *pages, struct pool *pool, uint64_t index)
 {
 	while (!covers(pages->height, index)) {
 		if (pages->root) {
-			void **table = allocate(budget, true);
+			void **table = take(pool, true);
 
 			if (!table)
 				return ENOSPC;
@@ -68,22 +58,22 @@ static int grow(struct pages *pages, struct budget *budget, uint64_t index)
 }
 
 /* Page index, made when it is not there; zeroed says whether the caller will leave any byte of it as it is. */
-static int make(struct pages *pages, struct budget *budget, uint64_t index, bool zeroed, unsigned char **page)
+static int make(struct pages *pages, struct pool *pool, uint64_t index, bool zeroed, unsigned char **page)
 {
 	void **at = &pages->root;
-	int error = grow(pages, budget, index);
+	int error = grow(pages, pool, index);
 
 	if (error)
 		return error;
 	for (unsigned height = pages->height; height; height--) {
 		if (!*at)
-			*at = allocate(budget, true);
+			*at = take(pool, true);
 		if (!*at)
 			return ENOSPC;
 		at = &((void **)*at)[slot_of(index, height)];
 	}
 	if (!*at) {
-		*at = allocate(budget, zeroed);
+		*at = take(pool, zeroed);
 		if (!*at)
 			return ENOSPC;
 		pages->count++;
@@ -116,7 +106,7 @@ void pages_read(const struct pages *pages, int64_t position, void *buffer, size_
 	}
 }
 
-int pages_write(struct pages *pages, struct budget *budget, int64_t position, const void *buffer, size_t size)
+int pages_write(struct pages *pages, struct pool *pool, int64_t position, const void *buffer, size_t size)
 {
 	const unsigned char *from = buffer;
 
@@ -124,7 +114,7 @@ int pages_write(struct pages *pages, struct budget *budget, int64_t position, co
 		size_t start = (size_t)(position & (PAGE_BYTES - 1));
 		size_t part = smaller(size, PAGE_BYTES - start);
 		unsigned char *page;
-		int error = make(pages, budget, (uint64_t)position >> PAGE_SHIFT, part < PAGE_BYTES, &page);
+		int error = make(pages, pool, (uint64_t)position >> PAGE_SHIFT, part < PAGE_BYTES, &page);
 
 		if (error)
 			return error;
@@ -137,21 +127,21 @@ int pages_write(struct pages *pages, struct budget *budget, int64_t position, co
 }
 
 /* Gives back everything below at, itself included. */
-static void drop(struct pages *pages, struct budget *budget, void *at, unsigned height)
+static void drop(struct pages *pages, struct pool *pool, void *at, unsigned height)
 {
 	void **table = at;
 
 	for (size_t i = 0; height && i < FAN; i++) {
 		if (table[i])
-			drop(pages, budget, table[i], height - 1);
+			drop(pages, pool, table[i], height - 1);
 	}
 	if (!height)
 		pages->count--;
-	release(budget, at);
+	pool_give(pool, at);
 }
 
 /* Drops all pages after page last: what is right of the way from the root to it. */
-static void drop_after(struct pages *pages, struct budget *budget, uint64_t last)
+static void drop_after(struct pages *pages, struct pool *pool, uint64_t last)
 {
 	void **table = pages->root;
 
@@ -160,14 +150,14 @@ static void drop_after(struct pages *pages, struct budget *budget, uint64_t last
 
 		for (size_t i = slot + 1; i < FAN; i++) {
 			if (table[i])
-				drop(pages, budget, table[i], height - 1);
+				drop(pages, pool, table[i], height - 1);
 			table[i] = NULL;
 		}
 		table = table[slot];
 	}
 }
 
-void pages_cut(struct pages *pages, struct budget *budget, int64_t size)
+void pages_cut(struct pages *pages, struct pool *pool, int64_t size)
 {
 	uint64_t last = ((uint64_t)size - 1) >> PAGE_SHIFT;
 	size_t tail = (size_t)(size & (PAGE_BYTES - 1));
@@ -175,13 +165,13 @@ void pages_cut(struct pages *pages, struct budget *budget, int64_t size)
 
 	if (!size) {
 		if (pages->root)
-			drop(pages, budget, pages->root, pages->height);
+			drop(pages, pool, pages->root, pages->height);
 		*pages = (struct pages){0};
 		return;
 	}
 	if (!covers(pages->height, last))
 		return;
-	drop_after(pages, budget, last);
+	drop_after(pages, pool, last);
 	page = find(pages, last);
 	if (page && tail)
 		memset(page + tail, 0, PAGE_BYTES - tail);

@@ -5,11 +5,9 @@
 #ifndef MEMORY_PAGES_H
 #define MEMORY_PAGES_H
 
-#include "budget.h"
+#include "pool.h"
 
 #include <stddef.h>
-
-enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT };
 
 /* A tree as in a processor's page table. All zeros is a file without pages. */
 struct pages {
@@ -22,12 +20,12 @@ struct pages {
 void pages_read(const struct pages *pages, int64_t position, void *buffer, size_t size);
 
 /*
- * Stores size bytes at position. 0, or ENOSPC when there is no memory or no budget for a page: a part of the
+ * Stores size bytes at position. 0, or ENOSPC when there is no page left: a part of the
  * bytes may have been stored then.
  */
-int pages_write(struct pages *pages, struct budget *budget, int64_t position, const void *buffer, size_t size);
+int pages_write(struct pages *pages, struct pool *pool, int64_t position, const void *buffer, size_t size);
 
 /* Drops everything from size on: what is read there later is zeros. */
-void pages_cut(struct pages *pages, struct budget *budget, int64_t size);
+void pages_cut(struct pages *pages, struct pool *pool, int64_t size);
 
 #endif

@@ -25,9 +25,10 @@ int tree_init(struct tree *tree, int64_t most_pages)
 {
 	pthread_rwlockattr_t fair;
 
-	*tree = (struct tree){.last_id = 1, .files.limit = most_pages, .pages.limit = most_pages};
+	*tree = (struct tree){.last_id = 1, .files.limit = most_pages};
 	if (getrandom(&tree->seed, sizeof tree->seed, 0) < 0)
 		return errno;
+	pool_init(&tree->pool, most_pages);
 	pthread_rwlockattr_init(&fair);
 	/* Otherwise a steady stream of lookups would keep every create and unlink waiting. */
 	pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -44,7 +45,7 @@ static void free_with_names(struct tree *tree, struct node *node)
 		next = LIST_NEXT(name, of_node);
 		free(name);
 	}
-	node_free(node, &tree->pages);
+	node_free(node, &tree->pool);
 }
 
 /* By the table of ids and not down the tree: a tree may be too deep for that. */
@@ -58,8 +59,9 @@ void tree_free(struct tree *tree)
 	}
 	table_free(&tree->ids);
 	if (tree->root)
-		node_free(tree->root, &tree->pages);
+		node_free(tree->root, &tree->pool);
 	pthread_rwlock_destroy(&tree->lock);
+	pool_free(&tree->pool);
 }
 
 int tree_make_node(struct tree *tree, bool is_directory, uint32_t mode, uint32_t uid, uint32_t gid, struct node **node)
@@ -77,7 +79,7 @@ void tree_put(struct tree *tree, struct node *node)
 {
 	if (atomic_fetch_sub(&node->references, 1) > 1)
 		return;
-	node_free(node, &tree->pages);
+	node_free(node, &tree->pool);
 	budget_give(&tree->files);
 }
 

@@ -5,6 +5,7 @@
 #ifndef MEMORY_TREE_H
 #define MEMORY_TREE_H
 
+#include "budget.h"
 #include "node.h"
 
 enum { LONGEST_NAME = 255 };
@@ -30,7 +31,7 @@ struct tree {
 	uint64_t seed;
 	_Atomic int64_t last_id;
 	struct budget files;
-	struct budget pages;
+	struct pool pool;
 };
 
 /* 0 or ENOMEM. */

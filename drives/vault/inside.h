@@ -214,7 +214,7 @@ int database_settle(sqlite3 *db);
 
 /* schema.c */
 extern const char *const schema_text;
-/* No file has been made a database yet. */
+/* There is nothing in the database, and nobody says that it is theirs. */
 bool schema_is_empty(sqlite3 *db);
 /* Makes an empty file a vault with nothing in it. */
 int schema_create(sqlite3 *db);

@@ -24,9 +24,11 @@ const char *const schema_text =
 
 bool schema_is_empty(sqlite3 *db)
 {
-	int64_t pages = 1;
+	int64_t objects = 1, application = 1, version = 1;
 
-	return !database_number(db, "PRAGMA page_count", &pages) && pages == 0;
+	return !database_number(db, "SELECT count(*) FROM sqlite_schema", &objects) && objects == 0 &&
+	       !database_number(db, "PRAGMA application_id", &application) && application == 0 &&
+	       !database_number(db, "PRAGMA user_version", &version) && version == 0;
 }
 
 static int fill(sqlite3 *db)

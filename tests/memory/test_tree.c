@@ -181,7 +181,7 @@ static void an_open_file_outlives_its_names(void **state)
 	assert_int_equal(make(tree, "/a", false), 0);
 	assert_int_equal(tree_get(tree, "/a", NULL, &node), 0);
 	id = node->id;
-	assert_int_equal(pages_write(&node->pages, &tree->pages, 0, "hello", 5), 0);
+	assert_int_equal(pages_write(&node->pages, &tree->pool, 0, "hello", 5), 0);
 	assert_int_equal(tree_unlink(tree, "/a"), 0);
 	assert_int_equal(node->links, 0);
 	pages_read(&node->pages, 0, buffer, 5);
@@ -189,9 +189,9 @@ static void an_open_file_outlives_its_names(void **state)
 	assert_int_equal(tree_path_of_id(tree, id, buffer, sizeof buffer, &path), ENOENT);
 	assert_int_equal(make(tree, "/a", false), 0);
 	assert_true(id_of(tree, "/a") > id);
-	assert_int_equal(tree->pages.used, 1);
+	assert_int_equal(tree->pool.used, 1);
 	tree_put(tree, node);
-	assert_int_equal(tree->pages.used, 0);
+	assert_int_equal(tree->pool.used, 0);
 	assert_int_equal(tree->files.used, 1);
 }
 

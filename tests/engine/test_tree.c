@@ -1,0 +1,350 @@
+/*
+ * Nodes and names: identity by id, lifetime, paths, and what moves do to them.
+ *
+ * The gate too: who may run beside whom, and in which order those run who had to wait.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "volume/gate.h"
+#include "volume/handle.h"
+#include "volume/tree.h"
+
+struct fixture {
+	struct tree tree;
+	struct gate gate;
+	/* /d is 10, /d/e is 11, /d/e/f is 12, /g is 12 too */
+	struct node *d, *e, *f;
+};
+
+static struct node *bind(struct fixture *fix, struct node *parent, const char *name, uint64_t id, uint32_t mode)
+{
+	struct node *node = tree_bind(&fix->tree, parent, name, id, mode);
+
+	assert_non_null(node);
+	return node;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fix = calloc(1, sizeof *fix);
+
+	tree_init(&fix->tree);
+	gate_init(&fix->gate);
+	fix->d = bind(fix, fix->tree.root, "d", 10, S_IFDIR);
+	fix->e = bind(fix, fix->d, "e", 11, S_IFDIR);
+	fix->f = bind(fix, fix->e, "f", 12, S_IFREG);
+	*state = fix;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fix = *state;
+
+	tree_done(&fix->tree);
+	free(fix);
+	return 0;
+}
+
+static void assert_path(const struct node *node, const char *expected)
+{
+	struct path path;
+
+	path_init(&path);
+	assert_int_equal(tree_path(node, NULL, &path), 0);
+	assert_string_equal(path.text, expected);
+	path_done(&path);
+}
+
+static void two_names_with_one_id_are_one_node(void **state)
+{
+	struct fixture *fix = *state;
+	struct node *again = bind(fix, fix->tree.root, "g", 12, S_IFREG);
+
+	assert_ptr_equal(again, fix->f);
+	assert_path(fix->f, "/g");
+	assert_true(tree_unbind(&fix->tree, fix->tree.root, "g"));
+	assert_path(fix->f, "/d/e/f");
+	tree_unpin(&fix->tree, again);
+}
+
+static void ids_are_swapped_with_the_root(void **state)
+{
+	(void)state;
+	assert_int_equal(tree_nodeid_of(1), TREE_SWAPPED);
+	assert_int_equal(tree_file_id_of(TREE_SWAPPED), 1);
+	assert_int_equal(tree_file_id_of(TREE_ROOT), (int64_t)TREE_SWAPPED);
+	assert_int_equal(tree_nodeid_of(77), 77);
+	assert_int_equal(tree_nodeid_of(-1), 0);
+	assert_int_equal(tree_nodeid_of(0), 0);
+}
+
+static void nodes_go_when_nothing_needs_them(void **state)
+{
+	struct fixture *fix = *state;
+
+	assert_int_equal(fix->tree.node_count, 4);
+	fix->f->lookups = 2;
+	tree_unpin(&fix->tree, fix->d);
+	tree_unpin(&fix->tree, fix->e);
+	tree_unpin(&fix->tree, fix->f);
+	/* f is known to the kernel, and its name keeps the directories. */
+	assert_int_equal(fix->tree.node_count, 4);
+	tree_forget(&fix->tree, 12, 1);
+	assert_int_equal(fix->tree.node_count, 4);
+	tree_forget(&fix->tree, 12, 5);
+	assert_int_equal(fix->tree.node_count, 1);
+	assert_int_equal(fix->tree.name_count, 0);
+	tree_forget(&fix->tree, 12, 1);
+	tree_forget(&fix->tree, TREE_ROOT, 1);
+}
+
+static void names_in_one_unused_directory_go_together(void **state)
+{
+	struct fixture *fix = *state;
+
+	tree_unpin(&fix->tree, bind(fix, fix->e, "second", 12, S_IFREG));
+	tree_unpin(&fix->tree, bind(fix, fix->tree.root, "third", 12, S_IFREG));
+	tree_unpin(&fix->tree, fix->d);
+	tree_unpin(&fix->tree, fix->e);
+	tree_unpin(&fix->tree, fix->f);
+	assert_int_equal(fix->tree.node_count, 1);
+	assert_int_equal(fix->tree.name_count, 0);
+}
+
+static void moving_a_directory_moves_what_is_below(void **state)
+{
+	struct fixture *fix = *state;
+
+	assert_int_equal(tree_move(&fix->tree, fix->d, "e", fix->tree.root, "h"), 0);
+	assert_path(fix->f, "/h/f");
+	assert_int_equal(tree_move(&fix->tree, fix->e, "f", fix->d, "f2"), 0);
+	assert_path(fix->f, "/d/f2");
+	tree_exchange(&fix->tree, fix->d, "f2", fix->tree.root, "h");
+	assert_path(fix->f, "/h");
+	assert_path(fix->e, "/d/f2");
+}
+
+static void an_id_that_comes_back_is_another_file(void **state)
+{
+	struct fixture *fix = *state;
+	uint32_t before = fix->f->generation;
+
+	fix->f->deleted = true;
+	tree_unbind(&fix->tree, fix->e, "f");
+	assert_ptr_equal(bind(fix, fix->d, "new", 12, S_IFREG), fix->f);
+	assert_int_equal(fix->f->generation, before + 1);
+	assert_false(fix->f->deleted);
+	/* So is one that is a directory now. */
+	assert_ptr_equal(bind(fix, fix->d, "new", 12, S_IFDIR), fix->f);
+	assert_int_equal(fix->f->generation, before + 2);
+	tree_unpin(&fix->tree, fix->f);
+	tree_unpin(&fix->tree, fix->f);
+}
+
+static void files_without_ids_are_their_paths(void **state)
+{
+	struct fixture *fix = *state;
+	struct node *one = bind(fix, fix->d, "one", 0, S_IFREG);
+	struct node *two = bind(fix, fix->d, "two", 0, S_IFREG);
+
+	assert_ptr_not_equal(one, two);
+	assert_true(one->nodeid & TREE_COUNTED);
+	assert_ptr_equal(bind(fix, fix->d, "one", 0, S_IFREG), one);
+	tree_unpin(&fix->tree, one);
+	tree_unpin(&fix->tree, one);
+	tree_unpin(&fix->tree, two);
+}
+
+static void tables_grow(void **state)
+{
+	struct fixture *fix = *state;
+	char name[16];
+
+	for (uint64_t i = 0; i < 5000; i++) {
+		snprintf(name, sizeof name, "n%llu", (unsigned long long)i);
+		bind(fix, fix->d, name, 100 + i, S_IFREG)->lookups = 1;
+	}
+	for (uint64_t i = 0; i < 5000; i++) {
+		struct node *node = tree_node(&fix->tree, 100 + i);
+
+		assert_non_null(node);
+		snprintf(name, sizeof name, "/d/n%llu", (unsigned long long)i);
+		assert_path(node, name);
+		tree_unpin(&fix->tree, node);
+		tree_forget(&fix->tree, 100 + i, 1);
+	}
+	assert_int_equal(fix->tree.node_count, 4);
+}
+
+static void handles_are_never_mistaken(void **state)
+{
+	struct fixture *fix = *state;
+	struct handles handles;
+	struct open_file *file;
+	struct handle *one;
+	uint64_t old;
+
+	handles_init(&handles);
+	file = open_file_get(fix->f);
+	one = handle_new(&handles, file);
+	old = one->id;
+	assert_ptr_equal(handle_find(&handles, old), one);
+	assert_null(handle_find(&handles, old + 1));
+	handle_free(&handles, one);
+	assert_null(handle_find(&handles, old));
+	one = handle_new(&handles, file);
+	assert_int_not_equal(one->id, old);
+	handle_free(&handles, one);
+	open_file_put(&fix->tree, file);
+	assert_null(fix->f->file);
+	handles_done(&handles);
+}
+
+static bool try(struct fixture *fix, const struct needs *needs, struct claim *claim)
+{
+	claim_init(claim);
+	return gate_try(&fix->gate, &fix->tree, needs, claim);
+}
+
+static const struct needs read_f = {.path = {12}, .turn = 12, .shared = true};
+static const struct needs write_f = {.path = {12}, .turn = 12};
+static const struct needs move_e = {.path = {10, 1}, .moving = {{10, "e"}}};
+
+static void reads_share_and_writes_do_not(void **state)
+{
+	struct fixture *fix = *state;
+	struct claim one, two, three;
+
+	assert_true(try(fix, &read_f, &one));
+	assert_true(try(fix, &read_f, &two));
+	assert_false(try(fix, &write_f, &three));
+	gate_release(&fix->tree, &one);
+	assert_false(try(fix, &write_f, &three));
+	gate_release(&fix->tree, &two);
+	assert_true(try(fix, &write_f, &three));
+	assert_false(try(fix, &read_f, &one));
+	gate_release(&fix->tree, &three);
+}
+
+static void a_move_waits_for_paths_through_it(void **state)
+{
+	struct fixture *fix = *state;
+	struct claim one, two;
+
+	assert_true(try(fix, &read_f, &one));
+	assert_false(try(fix, &move_e, &two));
+	gate_release(&fix->tree, &one);
+	assert_true(try(fix, &move_e, &two));
+	assert_false(try(fix, &read_f, &one));
+	gate_release(&fix->tree, &two);
+	assert_int_equal(fix->d->busy + fix->e->busy + fix->f->busy, 0);
+}
+
+static void waiting_is_fair(void **state)
+{
+	struct fixture *fix = *state;
+	struct waiter move = {.needs = move_e};
+	struct waiter read = {.needs = read_f};
+	struct waiter *ready;
+	struct claim one, two;
+
+	claim_init(&move.claim);
+	claim_init(&read.claim);
+	assert_true(try(fix, &read_f, &one));
+	gate_wait(&fix->gate, &move);
+	assert_null(gate_scan(&fix->gate, &fix->tree));
+	/* A later reader does not overtake the move, though it could run beside the first. */
+	assert_false(try(fix, &read_f, &two));
+	gate_wait(&fix->gate, &read);
+	assert_null(gate_scan(&fix->gate, &fix->tree));
+	gate_release(&fix->tree, &one);
+	ready = gate_scan(&fix->gate, &fix->tree);
+	assert_ptr_equal(ready, &move);
+	assert_null(ready->next);
+	tree_move(&fix->tree, fix->d, "e", fix->tree.root, "h");
+	gate_release(&fix->tree, &move.claim);
+	ready = gate_scan(&fix->gate, &fix->tree);
+	assert_ptr_equal(ready, &read);
+	assert_path(fix->f, "/h/f");
+	gate_release(&fix->tree, &read.claim);
+	assert_null(fix->gate.first);
+}
+
+static void a_claim_gives_back_what_it_took(void **state)
+{
+	struct fixture *fix = *state;
+	struct claim claim;
+
+	assert_true(try(fix, &read_f, &claim));
+	/* The drive says that /d is something else now: what runs below must still end in balance. */
+	tree_unpin(&fix->tree, bind(fix, fix->tree.root, "d", 99, S_IFREG));
+	gate_release(&fix->tree, &claim);
+	assert_int_equal(fix->d->busy + fix->e->busy + fix->f->busy, 0);
+}
+
+static void a_move_into_itself_is_told_apart(void **state)
+{
+	struct fixture *fix = *state;
+	const struct needs needs = {.path = {1, 11}, .moving = {{1, "d"}}};
+	struct claim claim;
+
+	assert_true(try(fix, &needs, &claim));
+	assert_true(claim.through_itself);
+	gate_release(&fix->tree, &claim);
+	assert_int_equal(fix->d->busy, 0);
+	assert_false(fix->d->moving);
+}
+
+static void deep_paths_are_held_whole(void **state)
+{
+	struct fixture *fix = *state;
+	struct node *node = fix->tree.root;
+	struct needs needs = {0};
+	struct claim claim;
+
+	for (uint64_t i = 0; i < 100; i++) {
+		node = bind(fix, node, "deep", 1000 + i, S_IFDIR);
+		node->lookups = 1;
+	}
+	needs.path[0] = node->nodeid;
+	assert_true(try(fix, &needs, &claim));
+	for (uint64_t i = 0; i < 100; i++)
+		assert_int_equal(tree_node(&fix->tree, 1000 + i)->busy, 1);
+	gate_release(&fix->tree, &claim);
+	for (uint64_t i = 0; i < 100; i++)
+		assert_int_equal(tree_node(&fix->tree, 1000 + i)->busy, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(two_names_with_one_id_are_one_node),
+		TEST(ids_are_swapped_with_the_root),
+		TEST(nodes_go_when_nothing_needs_them),
+		TEST(names_in_one_unused_directory_go_together),
+		TEST(moving_a_directory_moves_what_is_below),
+		TEST(an_id_that_comes_back_is_another_file),
+		TEST(files_without_ids_are_their_paths),
+		TEST(tables_grow),
+		TEST(handles_are_never_mistaken),
+		TEST(reads_share_and_writes_do_not),
+		TEST(a_move_waits_for_paths_through_it),
+		TEST(waiting_is_fair),
+		TEST(a_claim_gives_back_what_it_took),
+		TEST(a_move_into_itself_is_told_apart),
+		TEST(deep_paths_are_held_whole),
+	};
+
+	return cmocka_run_group_tests_name("tree and gate", tests, NULL, NULL);
+}
