@@ -1,4 +1,4 @@
-/* Shows a drive with one file in it: hello DIRECTORY, as root. umount(8) or Ctrl-C ends it. */
+/* Shows a drive with one file in it: hello DIRECTORY, as root. umount(8) ends it. */
 #include <stdio.h>
 #include <string.h>
 #include <tenon.h>

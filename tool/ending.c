@@ -110,7 +110,11 @@ void ending_wait(const struct ending *ending, const struct log *log, const char 
 
 void ending_close(struct ending *ending)
 {
-	if (ending->watching)
-		pthread_join(ending->watcher, NULL);
+	if (!ending->watching)
+		return;
+	/* Nothing but a failure leaves it mounted until here; the watcher would wait for ever. */
+	if (tenon_get_active(ending->volume))
+		(void)tenon_unmount_media(ending->volume, true);
+	pthread_join(ending->watcher, NULL);
 	ending->watching = false;
 }

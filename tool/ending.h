@@ -27,7 +27,7 @@ int ending_watch(struct ending *ending, tenon_volume *volume, struct why *why);
 /* Returns when the media is to be closed: it is gone, or was asked to go. */
 void ending_wait(const struct ending *ending, const struct log *log, const char *point);
 
-/* After tenon_delete_storage, before tenon_volume_free. */
+/* Ends the thread that watches, before tenon_delete_storage takes away what it waits for. */
 void ending_close(struct ending *ending);
 
 #endif

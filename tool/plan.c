@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static const char memory_prefix[] = "memory:";
@@ -84,9 +85,10 @@ static bool is_served(const struct mount *mount)
 /* A drive that is there already is not covered by another one; what a killed process left behind is taken away. */
 static int check_mounted(struct plan *plan, const struct mount *mount, struct why *why)
 {
-	struct stat status;
+	struct statfs status;
 
-	if (is_served(mount) || !stat(plan->point, &status) || errno != ENOTCONN)
+	/* Not stat(2): the kernel remembers what that gives. */
+	if (is_served(mount) || !statfs(plan->point, &status) || errno != ENOTCONN)
 		return why_failed(why, EBUSY, "%s is already mounted at %s: end that with tenon umount %s", mount->source,
 				  plan->point, plan->point);
 	if (umount2(plan->point, MNT_DETACH | UMOUNT_NOFOLLOW))

@@ -147,8 +147,8 @@ static int close_service(struct service *service, struct why *why)
 	int error = 0;
 
 	if (service->volume) {
-		(void)tenon_delete_storage(service->volume, true);
 		ending_close(&service->ending);
+		(void)tenon_delete_storage(service->volume, true);
 		tenon_volume_free(service->volume);
 	}
 	if (service->storage)

@@ -47,14 +47,14 @@ static char *absolute(const char *path)
 	return joined;
 }
 
-/* A file beside the database that SQLite makes and that is there only after a crash. */
-static bool has_companion(const struct request *request, const char *suffix)
+/* The size of a file beside the database that SQLite makes and that is there only after a crash; -1 where there is none. */
+static int64_t companion_size(const struct request *request, const char *suffix)
 {
 	char path[PATH_MAX + 16];
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s%s", request->real, suffix);
-	return !stat(path, &st) && st.st_size > 0;
+	return stat(path, &st) ? -1 : st.st_size;
 }
 
 static bool folder_is_writable(const struct request *request)
@@ -133,6 +133,7 @@ static int use_writable(struct request *request, sqlite3 *db)
 
 static int open_writable(struct request *request, sqlite3 **db)
 {
+	bool had_log = companion_size(request, "-wal") >= 0;
 	int error = database_open(request->real, false, db);
 
 	if (error)
@@ -142,6 +143,8 @@ static int open_writable(struct request *request, sqlite3 **db)
 		error = database_run(*db, "PRAGMA journal_mode = WAL");
 	if (!error)
 		return 0;
+	/* A log that looking has made goes again; it is empty. */
+	sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, had_log ? 1 : 0, NULL);
 	sqlite3_close(*db);
 	*db = NULL;
 	return error;
@@ -189,7 +192,7 @@ static int attempt(struct request *request, sqlite3 **db)
 
 	if (!request->read_only)
 		return open_writable(request, db);
-	if (has_companion(request, "-wal") || has_companion(request, "-journal")) {
+	if (companion_size(request, "-wal") > 0 || companion_size(request, "-journal") > 0) {
 		error = recover(request);
 		if (error)
 			return error;

@@ -160,4 +160,6 @@ class DirectoryStream:
 
 
 def error_name(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, f"errno {error.errno}")
+    """The error's name; of those with two, the better known."""
+    name = errno.errorcode.get(error.errno or 0, f"errno {error.errno}")
+    return {"ENOTSUP": "EOPNOTSUPP", "EDEADLOCK": "EDEADLK"}.get(name, name)

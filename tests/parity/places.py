@@ -31,7 +31,7 @@ class Unavailable(Exception):
 
 
 def tenon_command() -> Path:
-    return Path(os.environ.get("TENON") or REPOSITORY / "build" / "tenon").resolve()
+    return Path(os.environ.get("TENON") or REPOSITORY / "build" / "tenon").absolute()
 
 
 # -------------------------------------------------------------------------------------- the mount table
@@ -267,9 +267,15 @@ class Tenon(Place):
         return "memory:" if self.drive == "memory" else str(self.vault)
 
     def mount(self) -> None:
-        given = ["-o", ",".join(self.options)] if self.options else []
-        run(tenon_command(), "mount", *given, self.source, self.root)
+        options = ",".join([f"log={self.log}", *self.options])
+        run(tenon_command(), "mount", "-o", options, self.source, self.root)
         assert mounts(self.root), f"tenon mount said nothing, but nothing is mounted at {self.root}"
+
+    def broken(self) -> Optional[str]:
+        reason = super().broken()
+        if reason and self.log.exists():
+            reason += "\nits last messages:\n" + self.log.read_text(errors="replace")[-3000:]
+        return reason
 
     def server(self) -> list[int]:
         """The processes that serve this mount."""

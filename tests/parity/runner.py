@@ -144,12 +144,14 @@ def differences(expected: Outcome, actual: Outcome, expected_name: str, actual_n
     for name, outcome in ((expected_name, expected), (actual_name, actual)):
         if outcome.crash:
             lines.append(f"the scenario failed on {name}:\n{outcome.crash}")
+    before = "the start"
     for (label, want), (other, got) in zip(expected.trace, actual.trace):
         if label != other:
             lines.append(f"the steps part: {expected_name} did {label}, {actual_name} did {other}")
             break
         if want != got:
-            lines.append(f"{label}\n" + _difference(want, got, expected_name, actual_name))
+            lines.append(f"{label}    (after {before})\n" + _difference(want, got, expected_name, actual_name))
+        before = f"{label} = {show(want)}"
     else:
         if len(expected.trace) != len(actual.trace):
             longer = max(expected.trace, actual.trace, key=len)
