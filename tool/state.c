@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,12 +215,20 @@ void state_remove(dev_t device, uid_t user, pid_t pid)
 	}
 }
 
+/* A process that nobody has waited for is to be found still, but it has ended. */
+static bool has_ended(int fd)
+{
+	struct pollfd end = {.fd = fd, .events = POLLIN};
+
+	return poll(&end, 1, 0) > 0;
+}
+
 int state_watch(const struct state *state)
 {
 	int fd = pidfd_open(state->pid, 0);
 
 	/* The start time is read while the descriptor holds on to the process, so it is of that one. */
-	if (fd >= 0 && start_of(state->pid) != state->start) {
+	if (fd >= 0 && (start_of(state->pid) != state->start || has_ended(fd))) {
 		close(fd);
 		fd = -1;
 	}

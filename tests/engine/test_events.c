@@ -313,6 +313,7 @@ static void an_overwritten_open_file_is_hidden_first(void **state)
 	make_file(traced, "new");
 	assert_int_equal(kernel_open(&traced->kernel, kept, O_RDWR, &fh), 0);
 	traced_take(traced);
+	assert_int_equal(kernel_rename(&traced->kernel, ROOT, "new", ROOT, "kept", 0), 0);
 	assert_int_equal(sscanf(traced_take(traced), "get_file_info /kept; rename_or_move_file /kept /%63[^;]; rename_or_move_file /new /%63s",
 				hidden, again),
 			 2);
