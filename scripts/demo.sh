@@ -10,7 +10,12 @@ tenon=$build/tenon
 
 say() { printf '\n%s\n' "$*" | fold -s -w 100; }
 show() { # the command as one would type it, then do it
-    printf '  $ %s\n' "$*"
+    local word line=
+    for word; do
+        case $word in *[!A-Za-z0-9_./:,+=@%-]*) word=${word@Q} ;; esac
+        line="$line $word"
+    done
+    printf '  $%s\n' "$line"
     "$@" | sed 's/^/    /'
 }
 fail() {
@@ -62,7 +67,8 @@ show diff -r tree drive/tree
 printf '    (no difference in %s files, %s)\n' "$(find drive/tree -type f | wc -l)" "$(du -sh --apparent-size drive/tree | cut -f1)"
 
 say "A hard link is a second name for the same file: same inode number, link count 2."
-printf 'first line\n' >drive/notes.txt
+printf '  $ echo "first line" >drive/notes.txt\n'
+echo "first line" >drive/notes.txt
 show ln drive/notes.txt drive/same-notes.txt
 show stat -c '%n: inode %i, %h links, %s bytes' drive/notes.txt drive/same-notes.txt
 [ "$(stat -c '%i %h' drive/notes.txt)" = "$(stat -c '%i %h' drive/same-notes.txt)" ] || fail "the two names are two files"
@@ -99,8 +105,9 @@ say "Is the file sound?"
 show tenon check demo.vault
 
 say "That was the tour; its folder is removed again. To go on:"
+sudo=${SUDO_USER:+sudo }
 cat <<END
   mkdir ~/notes
-  $tenon mount ~/notes.vault ~/notes
-  $tenon umount ~/notes
+  $sudo$tenon mount ~/notes.vault ~/notes
+  $sudo$tenon umount ~/notes
 END

@@ -46,7 +46,7 @@ for suite in parity real tool examples; do
     echo "== tests/$suite"
     xml+=("$build/meson-logs/pytest-$suite.xml")
     rm -f "${xml[-1]}"
-    timeout --signal=INT --kill-after=30 "$limit" "$python" -m pytest -q -rs -p no:cacheprovider -o faulthandler_timeout=300 \
+    timeout --signal=INT --kill-after=30 "$limit" "$python" -m pytest -q -p no:cacheprovider -o faulthandler_timeout=300 \
         --junitxml="${xml[-1]}" "tests/$suite" || failed=1
 done
 

@@ -168,6 +168,8 @@ static int prepare(struct plan *plan, const char *drive, const char *point, stru
 	if (!error)
 		error = plan_point(plan, point, why);
 	if (!error)
+		error = plan_unused(plan, why);
+	if (!error)
 		error = plan_kernel(why);
 	return error;
 }

@@ -170,7 +170,7 @@ static int refuse(const struct setting *setting, int error, const char *last_err
 		return why_usage(why, "there is no option '%s': did you mean '%s'?", shown, near);
 	if (error == ENOENT)
 		return why_usage(why, "there is no option '%s': tenon mount --help lists them", shown);
-	return why_usage(why, "option %s does not take '%s': %s", shown, short_name(setting->value, value), last_error);
+	return why_usage(why, "-o %s=%s: %s", shown, short_name(setting->value, value), last_error);
 }
 
 int options_apply(const struct options *options, tenon_volume *volume, struct why *why)

@@ -40,6 +40,8 @@ static int plan_vault(struct plan *plan, const char *path, struct why *why)
 		return 0;
 	if (errno != ENOENT)
 		return why_failed(why, errno, "%s: %s", shown, strerror(errno));
+	if (plan->options.flags & TENON_MOUNT_READ_ONLY)
+		return why_failed(why, ENOENT, "%s does not exist, and with -o ro it is not made", shown);
 	strcpy(copy, path);
 	if (!realpath(dirname(copy), folder))
 		return why_failed(why, errno, "the folder of %s does not exist: make it with mkdir", shown);
@@ -60,8 +62,8 @@ int plan_drive(struct plan *plan, const char *drive, struct why *why)
 				  short_name(drive, buffer), PATH_MAX - 1);
 	if (!strncmp(drive, memory_prefix, strlen(memory_prefix))) {
 		plan->kind = &memory_drive;
-		strcpy(plan->source, drive + strlen(memory_prefix));
-		strcpy(plan->drive, drive);
+		snprintf(plan->source, sizeof plan->source, "%s", drive + strlen(memory_prefix));
+		snprintf(plan->drive, sizeof plan->drive, "%s", drive);
 		return 0;
 	}
 	if (!ends_with(drive, vault_suffix))
@@ -131,6 +133,36 @@ int plan_point(struct plan *plan, const char *point, struct why *why)
 		error = check_mounted(plan, mount, why);
 	mounts_free(&mounts);
 	return error ? error : check_directory(plan, point, why);
+}
+
+static bool is_here(const struct plan *plan, const struct mount *mount, struct state *state)
+{
+	int fd = -1;
+
+	if (mount_is_tenon(mount) && !state_read(mount->device, mount_user(mount), state) && !strcmp(state->drive, plan->drive))
+		fd = state_watch(state);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+int plan_unused(const struct plan *plan, struct why *why)
+{
+	struct mounts mounts;
+	struct state state;
+	int error = 0;
+
+	if (plan->kind != &vault_drive || plan->options.flags & TENON_MOUNT_READ_ONLY)
+		return 0;
+	if (!mounts_read(&mounts, 0)) {
+		for (size_t i = 0; !error && i < mounts.count; i++) {
+			if (is_here(plan, &mounts.list[i], &state))
+				error = why_failed(why, EBUSY, "%s is in use: it is mounted at %s, end that with tenon umount %s",
+						   plan->drive, state.point, state.point);
+		}
+	}
+	mounts_free(&mounts);
+	return error;
 }
 
 int plan_kernel(struct why *why)

@@ -27,6 +27,12 @@ int plan_drive(struct plan *plan, const char *drive, struct why *why);
 /* Whether something can be mounted at the directory; a dead drive that is in the way is taken away. */
 int plan_point(struct plan *plan, const char *point, struct why *why);
 
+/*
+ * Whether a vault is mounted elsewhere. The drive would find out as well, but it waits first, because a vault that is being
+ * closed is free a moment later.
+ */
+int plan_unused(const struct plan *plan, struct why *why);
+
 /* Whether the kernel's side is there at all. */
 int plan_kernel(struct why *why);
 

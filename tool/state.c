@@ -4,6 +4,7 @@
  */
 #include "state.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -133,22 +134,6 @@ static int write_file(int folder, const char *name, const struct state *state)
 	return error;
 }
 
-int state_write(dev_t device, const struct state *state)
-{
-	char name[NAME_ROOM];
-	int folder = -1;
-	int error;
-
-	for (int i = 0; folder < 0 && i <= 1; i++)
-		folder = open_folder(i, geteuid(), true);
-	if (folder < 0)
-		return errno;
-	file_name(device, name);
-	error = write_file(folder, name, state);
-	close(folder);
-	return error;
-}
-
 static void read_line(struct state *state, char *line)
 {
 	line[strcspn(line, "\n")] = '\0';
@@ -179,6 +164,48 @@ static int read_file(int folder, const char *name, struct state *state)
 	free(line);
 	fclose(file);
 	return state->pid > 0 && state->start ? 0 : ENOENT;
+}
+
+/* Processes that were killed have left their files; one that says what went wrong is still to be read by someone. */
+static void sweep(int folder)
+{
+	int copy = dup(folder);
+	DIR *files = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!files && copy >= 0)
+		close(copy);
+	while (files && (entry = readdir(files))) {
+		struct state state;
+		int process;
+
+		if (!strchr(entry->d_name, ':') || read_file(folder, entry->d_name, &state) || state.failure[0])
+			continue;
+		process = state_watch(&state);
+		if (process >= 0)
+			close(process);
+		else
+			(void)unlinkat(folder, entry->d_name, 0);
+	}
+	if (files)
+		closedir(files);
+}
+
+int state_write(dev_t device, const struct state *state)
+{
+	char name[NAME_ROOM];
+	int folder = -1;
+	int error;
+
+	for (int i = 0; folder < 0 && i <= 1; i++)
+		folder = open_folder(i, geteuid(), true);
+	if (folder < 0)
+		return errno;
+	sweep(folder);
+	file_name(device, name);
+	error = write_file(folder, name, state);
+	close(folder);
+	return error;
 }
 
 int state_read(dev_t device, uid_t user, struct state *state)

@@ -14,7 +14,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KIB = 1024, MIB = 1024 * 1024, REQUEST = MIB, UNIT = 4096, BATCH = 16 * MIB, SMALL_FILES = 20000, RANDOM = 8192, SYNCED = 200 };
+enum {
+	KIB = 1024,
+	MIB = 1024 * 1024,
+	REQUEST = MIB,
+	UNIT = 4096,
+	BATCH = 16 * MIB,
+	SMALL_FILES = 20000,
+	RANDOM = 8192,
+	SYNCED = 200
+};
 
 struct bench {
 	const char *path;
@@ -69,20 +78,23 @@ static void open_database(struct bench *b)
 {
 	char sql[400];
 
-	must(b, sqlite3_open_v2(b->path, &b->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL), SQLITE_OK);
+	must(b, sqlite3_open_v2(b->path, &b->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL),
+	     SQLITE_OK);
 	snprintf(sql, sizeof sql,
 		 "PRAGMA page_size=%d; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 		 "PRAGMA secure_delete=OFF; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=%d; PRAGMA temp_store=MEMORY",
 		 b->page, 32 * MIB / b->page);
 	run(b, sql);
-	run(b, "CREATE TABLE IF NOT EXISTS node(id INTEGER PRIMARY KEY AUTOINCREMENT, mode, uid, gid, size, allocated, a, b, c, d, "
-	       "e, f, g, h);"
-	       "CREATE TABLE IF NOT EXISTS name(parent, name BLOB, node, PRIMARY KEY(parent, name)) WITHOUT ROWID;"
-	       "CREATE INDEX IF NOT EXISTS name_of ON name(node);"
-	       "CREATE TABLE IF NOT EXISTS block(key INTEGER PRIMARY KEY, mask INTEGER, data BLOB);");
+	run(b,
+	    "CREATE TABLE IF NOT EXISTS node(id INTEGER PRIMARY KEY AUTOINCREMENT, mode, uid, gid, size, allocated, a, b, c, d, "
+	    "e, f, g, h);"
+	    "CREATE TABLE IF NOT EXISTS name(parent, name BLOB, node, PRIMARY KEY(parent, name)) WITHOUT ROWID;"
+	    "CREATE INDEX IF NOT EXISTS name_of ON name(node);"
+	    "CREATE TABLE IF NOT EXISTS block(key INTEGER PRIMARY KEY, mask INTEGER, data BLOB);");
 	b->put = prepare(b, "REPLACE INTO block VALUES(?1, -1, ?2)");
-	b->node = prepare(b, "INSERT INTO node VALUES(NULL, 33188, 1000, 1000, ?1, ?1, 1700000000, 123456789, 1700000000, 123456789,"
-			     "1700000000, 123456789, 1700000000, 123456789)");
+	b->node = prepare(b,
+			  "INSERT INTO node VALUES(NULL, 33188, 1000, 1000, ?1, ?1, 1700000000, 123456789, 1700000000, 123456789,"
+			  "1700000000, 123456789, 1700000000, 123456789)");
 	b->name = prepare(b, "INSERT INTO name VALUES(1, ?1, ?2)");
 }
 
@@ -136,7 +148,9 @@ static void transfer(struct bench *b, int64_t position, int length, int writing)
 			must(b, sqlite3_blob_reopen(blob, key), SQLITE_OK);
 		else
 			must(b, sqlite3_blob_open(b->db, "main", "block", "data", key, writing, &blob), SQLITE_OK);
-		must(b, writing ? sqlite3_blob_write(blob, b->buffer, part, from) : sqlite3_blob_read(blob, b->buffer, part, from), SQLITE_OK);
+		must(b,
+		     writing ? sqlite3_blob_write(blob, b->buffer, part, from) : sqlite3_blob_read(blob, b->buffer, part, from),
+		     SQLITE_OK);
 		position += part;
 		length -= part;
 	}
@@ -191,7 +205,8 @@ static void make_small_files(struct bench *b)
 		must(b, sqlite3_step(b->node), SQLITE_DONE);
 		sqlite3_reset(b->node);
 		int64_t id = sqlite3_last_insert_rowid(b->db);
-		sqlite3_bind_blob(b->name, 1, name, snprintf(name, sizeof name, "%llx", (unsigned long long)next_random(b)), SQLITE_STATIC);
+		sqlite3_bind_blob(b->name, 1, name, snprintf(name, sizeof name, "%llx", (unsigned long long)next_random(b)),
+				  SQLITE_STATIC);
 		sqlite3_bind_int64(b->name, 2, id);
 		must(b, sqlite3_step(b->name), SQLITE_DONE);
 		sqlite3_reset(b->name);
@@ -240,7 +255,7 @@ static void measure_all(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	struct bench bench = { .large = (argc > 2 ? atoll(argv[2]) : 256) * MIB };
+	struct bench bench = {.large = (argc > 2 ? atoll(argv[2]) : 256) * MIB};
 	char path[4096];
 
 	if (argc < 2 || bench.large < REQUEST)

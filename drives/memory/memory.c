@@ -13,15 +13,20 @@
 #include <sys/random.h>
 #include <sys/sysinfo.h>
 
-enum { SECTOR_BYTES = 512, SMALLEST_SIZE = 64 * 1024 };
+enum { SMALLEST_SIZE = 64 * 1024 };
 
 static void get_volume_size(tenon_volume *volume, tenon_get_volume_size_event *event)
 {
 	struct tree *tree = tree_of(volume);
-	int64_t sectors = PAGE_BYTES / SECTOR_BYTES;
+	char text[16] = "";
+	int64_t sector;
 
-	event->total_sectors = tree->pool.limit * sectors;
-	event->available_sectors = pool_left(&tree->pool) * sectors;
+	event->result_code = tenon_config(volume, "SectorSize", text, sizeof text);
+	sector = strtoll(text, NULL, 10);
+	if (event->result_code || sector <= 0)
+		return;
+	event->total_sectors = tree->pool.limit * PAGE_BYTES / sector;
+	event->available_sectors = pool_left(&tree->pool) * PAGE_BYTES / sector;
 	event->total_files = tree->files.limit;
 	event->free_files = budget_left(&tree->files);
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-enum { SLAB_BYTES = 2 << 20, SLAB_PAGES = SLAB_BYTES / PAGE_BYTES - 1, MOST_SPARES = 16 };
+enum { SLAB_BYTES = 2 << 20, SLAB_PAGES = SLAB_BYTES / PAGE_BYTES - 1, MOST_SPARES = 64 };
 
 struct free_page {
 	struct free_page *next;

@@ -19,7 +19,7 @@ enum { POLL_MS = 20 };
 
 struct request {
 	const char *path; /* as the user gave it */
-	char *real;       /* absolute: SQLite takes no such name for a URI or ":memory:" */
+	char *real;	  /* absolute: SQLite takes no such name for a URI or ":memory:" */
 	bool read_only;
 	bool made;
 	char *why;
@@ -81,9 +81,11 @@ static int make_file(struct request *request)
 static int check_writable(const struct request *request)
 {
 	if (access(request->real, W_OK))
-		return SAY(request, errno, "%s cannot be written: %s; mount it with -o ro, or change that", request->path, strerror(errno));
+		return SAY(request, errno, "%s cannot be written: %s; mount it with -o ro, or change that", request->path,
+			   strerror(errno));
 	if (!folder_is_writable(request))
-		return SAY(request, EACCES, "the folder of %s cannot be written, and a vault needs a log there; mount it with -o ro",
+		return SAY(request, EACCES,
+			   "the folder of %s cannot be written, and a vault needs a log there; mount it with -o ro",
 			   request->path);
 	return 0;
 }
@@ -157,9 +159,10 @@ static int recover(struct request *request)
 	int error;
 
 	if (access(request->real, W_OK) || !folder_is_writable(request))
-		return SAY(request, EROFS,
-			   "%s was not closed cleanly, and cannot be recovered where it cannot be written; mount it once in a folder where it can",
-			   request->path);
+		return SAY(
+			request, EROFS,
+			"%s was not closed cleanly, and cannot be recovered where it cannot be written; mount it once in a folder where it can",
+			request->path);
 	error = open_writable(request, &db);
 	if (error)
 		return error;
@@ -226,7 +229,7 @@ static int say_in_use(const struct request *request)
 
 static int attempt_until(struct request *request, int wait_ms, sqlite3 **db)
 {
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
 	int64_t deadline = now_ms() + wait_ms;
 	int error;
 
@@ -237,7 +240,7 @@ static int attempt_until(struct request *request, int wait_ms, sqlite3 **db)
 
 int access_vault(const char *path, bool read_only, int wait_ms, sqlite3 **db, char **real, char *why, size_t why_size)
 {
-	struct request request = { .path = path, .read_only = read_only, .why = why, .why_size = why_size };
+	struct request request = {.path = path, .read_only = read_only, .why = why, .why_size = why_size};
 	int error;
 
 	why[0] = 0;

@@ -56,7 +56,8 @@ static int put_target(struct store *store, int64_t id, const void *target, size_
 	return sql_run(store, statement);
 }
 
-static int set_special(struct store *store, struct store_ref ref, uint32_t mode, uint64_t device, const void *target, size_t length)
+static int set_special(struct store *store, struct store_ref ref, uint32_t mode, uint64_t device, const void *target,
+		       size_t length)
 {
 	struct store_node node;
 	int error = node_get_ref(store, ref, &node);
@@ -72,7 +73,8 @@ static int set_special(struct store *store, struct store_ref ref, uint32_t mode,
 	return error || !S_ISLNK(node.mode) ? error : put_target(store, node.id, target, length);
 }
 
-int store_set_special(struct store *store, struct store_ref ref, uint32_t mode, uint64_t device, const void *target, size_t length)
+int store_set_special(struct store *store, struct store_ref ref, uint32_t mode, uint64_t device, const void *target,
+		      size_t length)
 {
 	int error;
 

@@ -217,7 +217,7 @@ static int read_rows(struct bytes *bytes, sqlite3_stmt *query, int64_t position,
 
 int blocks_read(struct store *store, const struct store_node *node, int64_t position, void *buffer, size_t length)
 {
-	struct bytes bytes = { .store = store };
+	struct bytes bytes = {.store = store};
 	int64_t end = position + (int64_t)length;
 	sqlite3_stmt *query = sql_use(store, ST_BLOCK_SCAN);
 	int error;
@@ -277,14 +277,15 @@ static int write_merged(struct bytes *bytes, const struct block *old, int from, 
 		return error;
 	memcpy(store->scratch + from, data, (size_t)count);
 	pack(store->scratch, mask);
-	return put_block(store, old->key, mask, store->scratch, offset_of(mask, last_unit(mask)) + end - last_unit(mask) * STORE_UNIT);
+	return put_block(store, old->key, mask, store->scratch,
+			 offset_of(mask, last_unit(mask)) + end - last_unit(mask) * STORE_UNIT);
 }
 
 /* Writes part of a block and adds to *units how many were not there before. */
 static int write_part(struct bytes *bytes, int64_t key, bool may_exist, int from, const void *data, int count, int64_t *units)
 {
 	uint64_t touched = units_of(from, count);
-	struct block old = { 0 };
+	struct block old = {0};
 	int error = may_exist ? find_block(bytes->store, key, &old) : ENOENT;
 
 	if (error && error != ENOENT)
@@ -307,7 +308,8 @@ static int write_parts(struct bytes *bytes, const struct store_node *node, int64
 		int from = (int)(position % block_size);
 		int count = (size_t)(block_size - from) < length ? block_size - from : (int)length;
 
-		error = write_part(bytes, key_of(bytes->store, node->id, position), position - from < node->size, from, data, count, units);
+		error = write_part(bytes, key_of(bytes->store, node->id, position), position - from < node->size, from, data,
+				   count, units);
 		position += count;
 		data += count;
 		length -= (size_t)count;
@@ -317,7 +319,7 @@ static int write_parts(struct bytes *bytes, const struct store_node *node, int64
 
 int blocks_write(struct store *store, struct store_node *node, int64_t position, const void *buffer, size_t length)
 {
-	struct bytes bytes = { .store = store, .writing = true };
+	struct bytes bytes = {.store = store, .writing = true};
 	int64_t units = 0;
 	int error = write_parts(&bytes, node, position, buffer, length, &units);
 
@@ -345,7 +347,7 @@ static int count_stored(struct store *store, int64_t first, int64_t last, int64_
 /* Keeps the first bytes of a block, which in its row are the first ones too. */
 static int cut_block(struct store *store, int64_t key, int keep, int64_t *units)
 {
-	struct bytes bytes = { .store = store };
+	struct bytes bytes = {.store = store};
 	struct block block;
 	int error = find_block(store, key, &block);
 	uint64_t mask;

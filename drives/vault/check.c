@@ -109,7 +109,7 @@ static int check_all(struct check *check)
 int vault_check(const char *path, vault_progress_function *progress, vault_problem_function *problem, void *arg, char *why,
 		size_t why_size)
 {
-	struct check check = { .progress = progress, .problem = problem, .arg = arg };
+	struct check check = {.progress = progress, .problem = problem, .arg = arg};
 	char *real;
 	int error = access_vault(path, true, 0, &check.db, &real, why, why_size);
 

@@ -21,7 +21,7 @@ static int find_file(sqlite3_stmt *query, int64_t id, struct file *file)
 {
 	int rc;
 
-	*file = (struct file){ .any = true, .id = id };
+	*file = (struct file){.any = true, .id = id};
 	sqlite3_bind_int64(query, 1, id);
 	rc = sqlite3_step(query);
 	if (rc == SQLITE_ROW) {
@@ -35,18 +35,21 @@ static int find_file(sqlite3_stmt *query, int64_t id, struct file *file)
 
 static void finish_file(struct check *check, const struct file *file)
 {
+	int64_t stored = file->units * STORE_UNIT;
+
 	if (!file->any)
 		return;
 	if (!file->regular) {
-		check_report(check, "there are blocks of file %lld, which does not exist or is no regular file", (long long)file->id);
+		check_report(check, "there are blocks of file %lld, which does not exist or is no regular file",
+			     (long long)file->id);
 		return;
 	}
-	if (file->units * STORE_UNIT != file->allocated)
+	if (stored != file->allocated)
 		check_report(check, "file %lld says that it has %lld bytes of storage, but it has %lld", (long long)file->id,
-			     (long long)file->allocated, (long long)(file->units * STORE_UNIT));
+			     (long long)file->allocated, (long long)stored);
 	if (file->end > file->size)
-		check_report(check, "file %lld is %lld bytes long, but has data up to %lld", (long long)file->id, (long long)file->size,
-			     (long long)file->end);
+		check_report(check, "file %lld is %lld bytes long, but has data up to %lld", (long long)file->id,
+			     (long long)file->size, (long long)file->end);
 }
 
 static void add_block(struct check *check, struct file *file, sqlite3_stmt *row)
@@ -58,8 +61,10 @@ static void add_block(struct check *check, struct file *file, sqlite3_stmt *row)
 	int units = check->block_size / STORE_UNIT;
 
 	file->units += full / STORE_UNIT;
-	if (!mask || (units < 64 && mask >> units) || !sqlite3_column_int(row, 3) || length <= full - STORE_UNIT || length > full) {
-		check_report(check, "block %lld of file %lld does not hold what its mask says", (long long)number, (long long)file->id);
+	if (!mask || (units < 64 && mask >> units) || !sqlite3_column_int(row, 3) || length <= full - STORE_UNIT ||
+	    length > full) {
+		check_report(check, "block %lld of file %lld does not hold what its mask says", (long long)number,
+			     (long long)file->id);
 		return;
 	}
 	file->end = number * check->block_size + (64 - __builtin_clzll(mask)) * (int64_t)STORE_UNIT - (full - length);
@@ -67,7 +72,7 @@ static void add_block(struct check *check, struct file *file, sqlite3_stmt *row)
 
 static int walk(struct check *check, sqlite3_stmt *blocks, sqlite3_stmt *files)
 {
-	struct file file = { 0 };
+	struct file file = {0};
 	int rc;
 
 	while ((rc = sqlite3_step(blocks)) == SQLITE_ROW) {
@@ -88,10 +93,11 @@ static int walk(struct check *check, sqlite3_stmt *blocks, sqlite3_stmt *files)
 int check_blocks(struct check *check)
 {
 	sqlite3_stmt *blocks = NULL, *files = NULL;
-	int rc = sqlite3_prepare_v2(check->db,
-				    "SELECT key, mask, length(data), typeof(mask) = 'integer' AND typeof(data) = 'blob' FROM block"
-				    " ORDER BY key",
-				    -1, &blocks, NULL);
+	int rc =
+		sqlite3_prepare_v2(check->db,
+				   "SELECT key, mask, length(data), typeof(mask) = 'integer' AND typeof(data) = 'blob' FROM block"
+				   " ORDER BY key",
+				   -1, &blocks, NULL);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_prepare_v2(check->db, "SELECT mode, size, allocated FROM node WHERE id = ?1", -1, &files, NULL);

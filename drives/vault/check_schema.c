@@ -31,13 +31,15 @@ static void expect_same(struct check *check, sqlite3_stmt *wanted, sqlite3_stmt 
 	if (sqlite3_step(found) != SQLITE_ROW)
 		check_report(check, "the %s %s is missing", sqlite3_column_text(wanted, 0), sqlite3_column_text(wanted, 1));
 	else if (sqlite3_stricmp((const char *)sqlite3_column_text(wanted, 2), (const char *)sqlite3_column_text(found, 2)) != 0)
-		check_report(check, "the %s %s is not as it was made", sqlite3_column_text(wanted, 0), sqlite3_column_text(wanted, 1));
+		check_report(check, "the %s %s is not as it was made", sqlite3_column_text(wanted, 0),
+			     sqlite3_column_text(wanted, 1));
 }
 
 static void expect_wanted(struct check *check, sqlite3_stmt *found, sqlite3_stmt *wanted)
 {
 	if (sqlite3_step(wanted) != SQLITE_ROW)
-		check_report(check, "there is the %s %s, which no vault has", sqlite3_column_text(found, 0), sqlite3_column_text(found, 1));
+		check_report(check, "there is the %s %s, which no vault has", sqlite3_column_text(found, 0),
+			     sqlite3_column_text(found, 1));
 }
 
 int check_schema(struct check *check)

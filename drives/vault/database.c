@@ -77,7 +77,10 @@ int database_take(sqlite3 *db)
 
 int database_settle(sqlite3 *db)
 {
-	int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	int rc = sqlite3_exec(db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
 	return rc == SQLITE_OK ? database_run(db, "PRAGMA journal_mode = DELETE") : sql_error(db, rc);
 }

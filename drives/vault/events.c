@@ -31,7 +31,7 @@ static struct store_ref ref_of(const void *file_context, const char *path)
 {
 	const struct open_file *file = file_context;
 
-	return (struct store_ref){ .id = file ? file->id : 0, .path = path };
+	return (struct store_ref){.id = file ? file->id : 0, .path = path};
 }
 
 static uint32_t type_of_tag(uint32_t tag)
@@ -83,22 +83,22 @@ static int64_t event_id(int64_t id)
 }
 
 /* The members that get_file_info and enumerate_directory have in common. */
-#define FILL(event, node)                                            \
-	do {                                                         \
-		(event)->creation_time = (node)->btime;              \
-		(event)->last_access_time = (node)->atime;           \
-		(event)->last_write_time = (node)->mtime;            \
-		(event)->change_time = (node)->ctime;                \
-		(event)->size = (node)->size;                        \
-		(event)->allocation_size = (node)->allocated;        \
-		(event)->file_id = event_id((node)->id);             \
-		(event)->attributes = attributes_of_mode((node)->mode); \
-		(event)->reparse_tag = tag_of_mode((node)->mode);    \
-		(event)->mode = (node)->mode & 07777;                \
-		(event)->uid = (node)->uid;                          \
-		(event)->gid = (node)->gid;                          \
-		(event)->device = (node)->device;                    \
-		(event)->hard_link_count = (node)->links;            \
+#define FILL(event, node)                                                                                                        \
+	do {                                                                                                                     \
+		(event)->creation_time = (node)->btime;                                                                          \
+		(event)->last_access_time = (node)->atime;                                                                       \
+		(event)->last_write_time = (node)->mtime;                                                                        \
+		(event)->change_time = (node)->ctime;                                                                            \
+		(event)->size = (node)->size;                                                                                    \
+		(event)->allocation_size = (node)->allocated;                                                                    \
+		(event)->file_id = event_id((node)->id);                                                                         \
+		(event)->attributes = attributes_of_mode((node)->mode);                                                          \
+		(event)->reparse_tag = tag_of_mode((node)->mode);                                                                \
+		(event)->mode = (node)->mode & 07777;                                                                            \
+		(event)->uid = (node)->uid;                                                                                      \
+		(event)->gid = (node)->gid;                                                                                      \
+		(event)->device = (node)->device;                                                                                \
+		(event)->hard_link_count = (node)->links;                                                                        \
 	} while (0)
 
 /* Attaches a file that the store holds for this open; what cannot be attached is given back. */
@@ -133,7 +133,7 @@ static int type_to_create(const tenon_create_file_event *event, uint32_t *type)
 static void create_file(tenon_volume *volume, tenon_create_file_event *event)
 {
 	struct store *store = store_of(volume);
-	struct store_node node = { .uid = event->uid, .gid = event->gid, .device = event->device };
+	struct store_node node = {.uid = event->uid, .gid = event->gid, .device = event->device};
 	int64_t id;
 	uint32_t type;
 	int error = type_to_create(event, &type);
@@ -170,8 +170,8 @@ static void read_file(tenon_volume *volume, tenon_read_file_event *event)
 {
 	size_t done;
 
-	event->result_code = store_read(store_of(volume), ref_of(event->file_context, event->file_name), event->position, event->buffer,
-					event->bytes_to_read, &done);
+	event->result_code = store_read(store_of(volume), ref_of(event->file_context, event->file_name), event->position,
+					event->buffer, event->bytes_to_read, &done);
 	event->bytes_read = (uint32_t)done;
 }
 
@@ -289,8 +289,8 @@ static void set_reparse_point(tenon_volume *volume, tenon_set_reparse_point_even
 	uint32_t type = type_of_tag(event->reparse_tag);
 
 	event->result_code = type ? store_set_special(store_of(volume), ref_of(event->file_context, event->file_name), type,
-						      event->device, event->reparse_buffer, event->reparse_buffer_length) :
-				    EINVAL;
+						      event->device, event->reparse_buffer, event->reparse_buffer_length)
+				  : EINVAL;
 }
 
 static void get_reparse_point(tenon_volume *volume, tenon_get_reparse_point_event *event)
@@ -304,7 +304,7 @@ static void get_reparse_point(tenon_volume *volume, tenon_get_reparse_point_even
 
 static void get_volume_size(tenon_volume *volume, tenon_get_volume_size_event *event)
 {
-	struct store_usage usage = { 0 };
+	struct store_usage usage = {0};
 
 	event->result_code = store_get_usage(store_of(volume), &usage);
 	event->total_sectors = usage.total_bytes / SECTOR_SIZE;

@@ -44,13 +44,13 @@ void folders_remember(struct store *store, const char *path, size_t length, int6
 	memcpy(copy, path, length);
 	folder = &store->folders[slot_of(path, length)];
 	free(folder->path);
-	*folder = (struct folder){ .path = copy, .length = length, .id = id };
+	*folder = (struct folder){.path = copy, .length = length, .id = id};
 }
 
 void folders_forget(struct store *store)
 {
 	for (size_t i = 0; i < FOLDER_SLOTS; i++) {
 		free(store->folders[i].path);
-		store->folders[i] = (struct folder){ 0 };
+		store->folders[i] = (struct folder){0};
 	}
 }

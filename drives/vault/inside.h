@@ -1,6 +1,6 @@
 /*
- * What the parts of the store share. Functions declared here expect the store's lock to be held, except
- * those of commit.c that take it.
+ * What the parts of the store share. Functions declared here expect the store's lock to be held, unless
+ * they say something else.
  */
 #ifndef VAULT_INSIDE_H
 #define VAULT_INSIDE_H
@@ -90,7 +90,12 @@ struct store {
 	int64_t pending; /* bytes written since the last commit */
 	int64_t changes; /* and how many changes there were */
 	struct timespec commit_at;
-	int wal_frames;
+	int log_frames;
+	int log_fd;
+	/* Commits so far, and how many of them are known to be on stable storage; sync_lock guards the second. */
+	_Atomic uint64_t commits;
+	uint64_t synced;
+	pthread_mutex_t sync_lock;
 	unsigned losses;
 	int loss_error;
 	bool loss_untold;
@@ -125,13 +130,22 @@ int sql_error(sqlite3 *db, int rc);
 /* commit.c */
 void store_lock(struct store *store);
 void store_unlock(struct store *store);
+/* Remembers that changes are lost, for those who ask for durability next. */
+void note_loss(struct store *store, int error);
 /*
  * A change that happens whole or not at all: change_begin, the work if that was 0, and change_end with the work's result,
  * which gives the change's own. bytes is what it adds, about; 0 for one that frees space.
  */
 int change_begin(struct store *store, int64_t bytes);
 int change_end(struct store *store, int error);
+/* Gives what was changed to the kernel; it survives the end of the process, but not yet a power failure. */
 int commit_now(struct store *store);
+
+/* durable.c */
+/* Opens the log, which log_sync makes durable. */
+int log_open(struct store *store);
+/* Waits until all commits so far are on stable storage. Expects the lock not to be held, so that nobody else waits. */
+int log_sync(struct store *store);
 int committer_start(struct store *store);
 void committer_stop(struct store *store);
 
@@ -191,6 +205,7 @@ int name_remove_hidden(struct store *store, int64_t directory, const char *prefi
 int directory_touch(struct store *store, int64_t id, int link_change);
 
 /* leftovers.c */
+/* Takes the lock itself. */
 int leftovers_drop(struct store *store);
 
 /* blocks.c */

@@ -26,14 +26,20 @@ static int next_leftover(struct store *store, int64_t *id)
 static int remove_names(struct store *store, int64_t id)
 {
 	char name[STORE_NAME_MAX + 1];
-	struct entry entry = { .name = name };
+	struct entry entry = {.name = name};
 	struct store_node node;
 	int64_t unused;
-	int error;
+	int error = 0;
 
-	while (!(error = entry_of(store, id, &entry, name)) && !(error = node_get(store, id, &node)))
-		error = name_remove(store, &entry, &node, &unused);
-	return error == ENOENT ? 0 : error;
+	while (!error) {
+		error = entry_of(store, id, &entry, name);
+		if (error)
+			return error == ENOENT ? 0 : error;
+		error = node_get(store, id, &node);
+		if (!error)
+			error = name_remove(store, &entry, &node, &unused);
+	}
+	return error;
 }
 
 static int drop(struct store *store, int64_t id)

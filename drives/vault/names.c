@@ -68,7 +68,7 @@ static int find_name(struct store *store, struct entry *entry, bool hidden, char
 
 static int is_empty(struct store *store, int64_t directory, bool *empty)
 {
-	struct entry entry = { .parent = directory, .name = "" };
+	struct entry entry = {.parent = directory, .name = ""};
 	char name[STORE_NAME_MAX + 1];
 	int64_t id;
 	int error = find_name(store, &entry, false, name, &id);
@@ -80,7 +80,7 @@ static int is_empty(struct store *store, int64_t directory, bool *empty)
 int name_remove_hidden(struct store *store, int64_t directory, const char *prefix)
 {
 	/* One byte less, so that the prefix itself comes after it. */
-	struct entry entry = { .parent = directory, .name = prefix, .length = prefix[0] ? strlen(prefix) - 1 : 0 };
+	struct entry entry = {.parent = directory, .name = prefix, .length = prefix[0] ? strlen(prefix) - 1 : 0};
 	char name[STORE_NAME_MAX + 1];
 	struct store_node node;
 	int64_t unused;

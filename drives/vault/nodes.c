@@ -24,7 +24,7 @@ struct timespec node_clock(void)
 
 static struct timespec read_time(sqlite3_stmt *row, int column)
 {
-	return (struct timespec){ .tv_sec = sqlite3_column_int64(row, column), .tv_nsec = sqlite3_column_int(row, column + 1) };
+	return (struct timespec){.tv_sec = sqlite3_column_int64(row, column), .tv_nsec = sqlite3_column_int(row, column + 1)};
 }
 
 void node_read(sqlite3_stmt *row, int first, struct store_node *node)

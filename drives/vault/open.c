@@ -7,12 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int count_frames(void *store, sqlite3 *db, const char *name, int frames)
 {
 	(void)db;
 	(void)name;
-	((struct store *)store)->wal_frames = frames;
+	((struct store *)store)->log_frames = frames;
 	return SQLITE_OK;
 }
 
@@ -46,7 +47,12 @@ static int start(struct store *store)
 	if (error || store->options.read_only)
 		return error;
 	sqlite3_wal_hook(store->db, count_frames, store);
-	error = leftovers_drop(store);
+	error = log_open(store);
+	/* From here on it is the store that syncs the log, when its commits are to be durable. */
+	if (!error)
+		error = database_run(store->db, "PRAGMA synchronous = NORMAL");
+	if (!error)
+		error = leftovers_drop(store);
 	return error ? error : committer_start(store);
 }
 
@@ -58,6 +64,9 @@ static void store_free(struct store *store)
 	folders_forget(store);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->lock);
+	pthread_mutex_destroy(&store->sync_lock);
+	if (store->log_fd >= 0)
+		close(store->log_fd);
 	free(store->scratch);
 	free(store->path);
 	free(store);
@@ -71,7 +80,9 @@ static struct store *store_new(const struct store_options *options)
 	if (!store)
 		return NULL;
 	store->options = *options;
+	store->log_fd = -1;
 	pthread_mutex_init(&store->lock, NULL);
+	pthread_mutex_init(&store->sync_lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&store->wake, &monotonic);
@@ -90,7 +101,8 @@ int store_open(const char *path, const struct store_options *options, struct sto
 	if (!error) {
 		error = start(new);
 		if (error == EUCLEAN)
-			say(why, why_size, error, "%s is damaged; see what tenon check says of it, or restore it from a backup", path);
+			say(why, why_size, error, "%s is damaged; see what tenon check says of it, or restore it from a backup",
+			    path);
 		else if (error)
 			say(why, why_size, error, "%s cannot be opened: %s", path, strerror(error));
 	}
@@ -115,11 +127,12 @@ static int settle(struct store *store, char *why, size_t why_size)
 	sql_finalize_all(store);
 	error = database_settle(store->db);
 	if (store->loss_untold)
-		return say(why, why_size, store->loss_error, "the last changes to %s could not be stored and are lost: %s", store->path,
-			   strerror(store->loss_error));
+		return say(why, why_size, store->loss_error, "the last changes to %s could not be stored and are lost: %s",
+			   store->path, strerror(store->loss_error));
 	if (error)
-		return say(why, why_size, error, "%s could not be closed cleanly: %s; keep %s-wal beside it, the next mount needs both",
-			   store->path, strerror(error), store->path);
+		return say(why, why_size, error,
+			   "%s could not be closed cleanly: %s; keep %s-wal beside it, the next mount needs both", store->path,
+			   strerror(error), store->path);
 	return 0;
 }
 

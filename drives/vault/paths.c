@@ -15,7 +15,7 @@ static int walk(struct store *store, const char *path, size_t length, int64_t *i
 
 	while (path < end) {
 		const char *slash = memchr(path, '/', (size_t)(end - path));
-		struct entry entry = { *id, path, (size_t)((slash ? slash : end) - path) };
+		struct entry entry = {*id, path, (size_t)((slash ? slash : end) - path)};
 		int error = entry.length ? entry_find(store, &entry, id) : 0;
 
 		if (error)
@@ -111,7 +111,7 @@ static int prepend(char *path, size_t *at, const struct entry *entry)
 int store_get_path(struct store *store, int64_t id, char *path, size_t room)
 {
 	char name[STORE_NAME_MAX];
-	struct entry entry = { .parent = id };
+	struct entry entry = {.parent = id};
 	size_t at = room;
 	int error = 0;
 

@@ -36,15 +36,15 @@ static int check_not_within(struct store *store, const struct store_node *moved,
 	/* More steps than any path has names: the parents form a circle. */
 	enum { DEEPEST = 1 << 20 };
 	char name[STORE_NAME_MAX];
-	struct entry entry = { .parent = directory };
-	int error = 0;
+	struct entry entry = {.parent = directory};
 
 	if (!S_ISDIR(moved->mode))
 		return 0;
 	for (int depth = 0; entry.parent != STORE_ROOT; depth++) {
 		if (entry.parent == moved->id)
 			return EINVAL;
-		error = depth < DEEPEST ? entry_of(store, entry.parent, &entry, name) : EUCLEAN;
+		int error = depth < DEEPEST ? entry_of(store, entry.parent, &entry, name) : EUCLEAN;
+
 		if (error)
 			return error;
 	}

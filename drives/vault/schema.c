@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TIMES "atime INTEGER NOT NULL, atime_ns INTEGER NOT NULL, mtime INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, " \
-	      "ctime INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, btime INTEGER NOT NULL, btime_ns INTEGER NOT NULL"
+#define TIMES                                                                                                                    \
+	"atime INTEGER NOT NULL, atime_ns INTEGER NOT NULL, mtime INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "                 \
+	"ctime INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, btime INTEGER NOT NULL, btime_ns INTEGER NOT NULL"
 
 const char *const schema_text =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -42,12 +43,13 @@ static int fill(sqlite3 *db)
 		if (getrandom(&volume_id, sizeof volume_id, 0) < 0 && errno != EINTR)
 			return errno;
 	}
-	sql = sqlite3_mprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;"
-			      "INSERT INTO meta VALUES('block_size', %d), ('volume_id', %u);"
-			      "INSERT INTO node VALUES(%d, %d, %u, %u, 0, 0, 0, 2, %lld, %ld, %lld, %ld, %lld, %ld, %lld, %ld, NULL)",
-			      VAULT_APPLICATION_ID, VAULT_SCHEMA, VAULT_BLOCK_SIZE, volume_id, STORE_ROOT, S_IFDIR | 0755, geteuid(),
-			      getegid(), (long long)now.tv_sec, now.tv_nsec, (long long)now.tv_sec, now.tv_nsec,
-			      (long long)now.tv_sec, now.tv_nsec, (long long)now.tv_sec, now.tv_nsec);
+	sql = sqlite3_mprintf(
+		"PRAGMA application_id = %d; PRAGMA user_version = %d;"
+		"INSERT INTO meta VALUES('block_size', %d), ('volume_id', %u);"
+		"INSERT INTO node VALUES(%d, %d, %u, %u, 0, 0, 0, 2, %lld, %ld, %lld, %ld, %lld, %ld, %lld, %ld, NULL)",
+		VAULT_APPLICATION_ID, VAULT_SCHEMA, VAULT_BLOCK_SIZE, volume_id, STORE_ROOT, S_IFDIR | 0755, geteuid(), getegid(),
+		(long long)now.tv_sec, now.tv_nsec, (long long)now.tv_sec, now.tv_nsec, (long long)now.tv_sec, now.tv_nsec,
+		(long long)now.tv_sec, now.tv_nsec);
 	if (!sql)
 		return ENOMEM;
 	error = database_run(db, sql);
@@ -76,12 +78,14 @@ int schema_recognize(sqlite3 *db, const char *path, char *why, size_t why_size)
 	if (error)
 		return error;
 	if (application != VAULT_APPLICATION_ID)
-		return say(why, why_size, EINVAL, "%s is a database of another application, not a vault; give another name", path);
+		return say(why, why_size, EINVAL, "%s is a database of another application, not a vault; give another name",
+			   path);
 	if (version > VAULT_SCHEMA)
 		return say(why, why_size, EPROTONOSUPPORT,
 			   "%s was made by a newer Tenon: schema %lld, this one knows %d; use that Tenon or a later one", path,
 			   (long long)version, VAULT_SCHEMA);
 	if (version < 1)
-		return say(why, why_size, EUCLEAN, "%s is a damaged vault (schema %lld); restore it from a backup", path, (long long)version);
+		return say(why, why_size, EUCLEAN, "%s is a damaged vault (schema %lld); restore it from a backup", path,
+			   (long long)version);
 	return 0;
 }

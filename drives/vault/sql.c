@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define NODE_COLUMNS \
+#define NODE_COLUMNS                                                                                                             \
 	"id, mode, uid, gid, device, size, allocated, links, atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, btime, btime_ns"
 
 static const char *const statement_texts[ST_COUNT] = {
@@ -76,7 +76,8 @@ int sql_error(sqlite3 *db, int rc)
 int sql_prepare_all(struct store *store)
 {
 	for (int i = 0; i < ST_COUNT; i++) {
-		int rc = sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
+		int rc = sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i],
+					    NULL);
 
 		/* The text is ours: what does not fit it is the schema. */
 		if (rc != SQLITE_OK)

@@ -91,7 +91,8 @@ int store_rename(struct store *store, const char *from, const char *to, bool exc
 int store_set_attributes(struct store *store, struct store_ref ref, const struct store_change *change);
 
 /* Makes a special file of the type in mode's type bits; target is what a symlink points to. */
-int store_set_special(struct store *store, struct store_ref ref, uint32_t mode, uint64_t device, const void *target, size_t length);
+int store_set_special(struct store *store, struct store_ref ref, uint32_t mode, uint64_t device, const void *target,
+		      size_t length);
 /* Stores at most room bytes of a symlink's target and sets *length to how many. */
 int store_get_target(struct store *store, struct store_ref ref, void *buffer, size_t room, size_t *length);
 

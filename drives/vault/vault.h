@@ -12,9 +12,9 @@ typedef void vault_progress_function(void *arg, double fraction, const char *wha
 typedef void vault_problem_function(void *arg, const char *sentence);
 
 /*
- * Proves that a vault is sound. Nothing is changed, except that a vault that was not closed cleanly is first brought to the state of
- * its last commit, as every mount does. 0, EUCLEAN after at least one call of problem, or another errno value and a
- * sentence in why: the vault could not be looked at. progress may be NULL.
+ * Proves that a vault is sound. Nothing is changed, except that a vault that was not closed cleanly is first brought to the state
+ * of its last commit, as every mount does. 0, EUCLEAN after at least one call of problem, or another errno value and a sentence
+ * in why: the vault could not be looked at. progress may be NULL.
  */
 int vault_check(const char *path, vault_progress_function *progress, vault_problem_function *problem, void *arg, char *why,
 		size_t why_size);

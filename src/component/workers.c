@@ -149,7 +149,8 @@ static void run_ready(struct workers *workers, struct reply *reply)
 	while ((waiter = take_ready(workers))) {
 		struct dispatched done = dispatch_ready(waiter, reply);
 
-		send_reply(workers, &done, reply);
+		if (done.result == DISPATCH_DONE)
+			send_reply(workers, &done, reply);
 		put_ready(workers, done.ready);
 	}
 }

@@ -47,21 +47,6 @@ void *reply_body(struct request *request, size_t size)
 	return memset(request->reply->data, 0, size);
 }
 
-static void forget(struct tenon_volume *volume, const struct wire_request *wire)
-{
-	volume_lock(volume);
-	if (wire->header.opcode == WIRE_FORGET) {
-		tree_forget(&volume->tree, wire->header.nodeid, ((const struct wire_forget_in *)wire->arg)->nlookup);
-	} else {
-		const struct wire_batch_forget_in *in = wire->arg;
-		const struct wire_forget_one *one = wire->data;
-
-		for (uint32_t i = 0; i < in->count; i++)
-			tree_forget(&volume->tree, one[i].nodeid, one[i].nlookup);
-	}
-	volume_unlock(volume);
-}
-
 /* The errno value for what no family serves. */
 static int answer_unserved(uint32_t opcode)
 {
@@ -112,8 +97,10 @@ static void need_again(struct request *request)
 static struct dispatched run(struct request *request)
 {
 	struct tenon_volume *volume = request->volume;
-	struct dispatched done = {.result = DISPATCH_DONE, .unique = request->wire.header.unique};
+	struct dispatched done = {.unique = request->wire.header.unique};
 
+	/* Without a number it is the engine's own. */
+	done.result = done.unique ? DISPATCH_DONE : DISPATCH_SILENT;
 	request->reply->length = 0;
 	if (request->waiter.claim.failed)
 		done.error = ENOMEM;
@@ -167,6 +154,57 @@ static struct dispatched serve(struct tenon_volume *volume, const struct wire_re
 	return wait_for_turn(&request, message, size);
 }
 
+/* Closes the engine's own handle of a file that the kernel has forgotten: as a release like any other, which may have to wait. */
+static struct waiter *release_lingering(struct tenon_volume *volume, uint64_t nodeid, uint64_t fh, struct reply *reply)
+{
+	const struct {
+		struct wire_in_header header;
+		struct wire_release_in body;
+	} message = {
+		.header = {.len = sizeof message, .opcode = WIRE_RELEASE, .nodeid = nodeid},
+		.body = {.fh = fh},
+	};
+	struct wire_request wire;
+
+	wire_decode(&message, sizeof message, &wire);
+	return serve(volume, &wire, &message, sizeof message, reply).ready;
+}
+
+static struct waiter *forget_one(struct tenon_volume *volume, uint64_t nodeid, uint64_t lookups, struct reply *reply)
+{
+	const struct open_file *file;
+	uint64_t linger;
+
+	volume_lock(volume);
+	file = tree_forget(&volume->tree, nodeid, lookups);
+	linger = file ? file->linger : 0;
+	volume_unlock(volume);
+	return linger ? release_lingering(volume, nodeid, linger, reply) : NULL;
+}
+
+static struct waiter *join(struct waiter *list, struct waiter *more)
+{
+	struct waiter **at = &list;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = more;
+	return list;
+}
+
+static struct waiter *forget(struct tenon_volume *volume, const struct wire_request *wire, struct reply *reply)
+{
+	const struct wire_batch_forget_in *in = wire->arg;
+	const struct wire_forget_one *one = wire->data;
+	struct waiter *ready = NULL;
+
+	if (wire->header.opcode == WIRE_FORGET)
+		return forget_one(volume, wire->header.nodeid, ((const struct wire_forget_in *)wire->arg)->nlookup, reply);
+	for (uint32_t i = 0; i < in->count; i++)
+		ready = join(ready, forget_one(volume, one[i].nodeid, one[i].nlookup, reply));
+	return ready;
+}
+
 struct dispatched dispatch_message(struct tenon_volume *volume, const void *message, size_t size, struct reply *reply)
 {
 	struct dispatched done = {.result = DISPATCH_DONE};
@@ -187,7 +225,7 @@ struct dispatched dispatch_message(struct tenon_volume *volume, const void *mess
 	if (wire_is_one_way(wire.header.opcode)) {
 		done.result = DISPATCH_SILENT;
 		if (wire.header.opcode != WIRE_INTERRUPT)
-			forget(volume, &wire);
+			done.ready = forget(volume, &wire, reply);
 		return done;
 	}
 	if (!families[wire.header.opcode].run) {

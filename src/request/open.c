@@ -58,8 +58,9 @@ int handle_open(struct request *request, struct subject *subject, int flags, boo
 	struct open_file *file;
 	int error = 0;
 
+	/* Replaced or removed since the kernel looked it up: it looks again. */
 	if (subject->nameless && !subject->file)
-		return ENOENT;
+		return ESTALE;
 	volume_lock(volume);
 	file = open_file_get(subject->node);
 	if (file)

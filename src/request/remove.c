@@ -198,7 +198,7 @@ static int delete_open(struct request *request, struct subject *victim, struct n
 	if (error)
 		return error;
 	*last = links <= 1;
-	*hidden = *last && !directory && !request->volume->properties.support_posix_unlink_rename;
+	*hidden = *last && !request->volume->properties.support_posix_unlink_rename;
 	if (*hidden)
 		return hide_file(request, victim, parent, request->wire.name[0]);
 	return fire_delete(request, victim->path.text, &victim->file->context);

@@ -4,6 +4,7 @@
  * A target that is open and about to lose its last name is hidden first, and moved back when the rename fails.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,30 +98,54 @@ static int fire_rename(struct request *request, const char *from, const char *to
 	return error;
 }
 
-/* What stands at the target must be able to go: ENOTEMPTY, or its last name hidden while it is open. */
+/* What stands at the target must be able to go: a directory if it is empty. */
+static int check_empty(struct request *request, struct subject *target)
+{
+	struct bracket bracket;
+	int error = move_hidden_out(request, target->node);
+
+	if (!error)
+		error = bracket_open(request, target, TENON_GENERIC_READ, &bracket);
+	if (error)
+		return error;
+	if (!directory_is_empty(request, target, &bracket, &error) && !error)
+		error = ENOTEMPTY;
+	bracket_close(request, target->path.text, &bracket, false);
+	return error;
+}
+
+/*
+ * A rename is atomic for those who open the target meanwhile: the kernel may have looked the old file up already and be about to
+ * open it. So it is kept open until the kernel forgets it, which is at once where nobody does.
+ */
+static void keep_for_openers(struct request *request, struct subject *target)
+{
+	struct wire_open_out out;
+	struct handle *handle;
+
+	if (handle_open(request, target, O_RDONLY, false, &out))
+		return;
+	volume_lock(request->volume);
+	handle = handle_find(&request->volume->handles, out.fh);
+	target->file = handle->file;
+	target->file->linger = handle->id;
+	volume_unlock(request->volume);
+}
+
+/* *last: the target loses its last name. */
 static int clear_target(struct request *request, struct renaming *renaming, bool *last)
 {
 	struct subject *target = &renaming->target;
-	struct bracket bracket;
 	uint32_t links = 1;
-	int error;
+	int error = S_ISDIR(target->mode) ? check_empty(request, target) : count_links(request, target, &links);
 
-	if (S_ISDIR(target->mode)) {
-		error = move_hidden_out(request, target->node);
-		if (!error)
-			error = bracket_open(request, target, TENON_GENERIC_READ, &bracket);
-		if (error)
-			return error;
-		if (!directory_is_empty(request, target, &bracket, &error) && !error)
-			error = ENOTEMPTY;
-		bracket_close(request, target->path.text, &bracket, false);
+	if (error)
 		return error;
-	}
-	error = target->file ? count_links(request, target, &links) : 0;
-	/* Without handles and with hard links nobody knows: its id tells, should anyone ask. */
-	*last = target->file ? links <= 1 : !request->volume->properties.use_hard_links;
-	if (error || !target->file || links > 1 || request->volume->properties.support_posix_unlink_rename)
-		return error;
+	*last = links <= 1;
+	if (*last && !target->file && !S_ISDIR(target->mode))
+		keep_for_openers(request, target);
+	if (!*last || !target->file || request->volume->properties.support_posix_unlink_rename)
+		return 0;
 	error = hide_file(request, target, renaming->to_parent.node, renaming->new_name);
 	renaming->hidden = !error;
 	return error;
@@ -182,7 +207,7 @@ static int move(struct request *request, struct renaming *renaming)
 {
 	bool exchange = renaming->flags & RENAME_EXCHANGE;
 	bool replaces = renaming->target.node && !exchange;
-	bool last = S_ISDIR(renaming->target.mode);
+	bool last = false;
 	struct bracket bracket;
 	int error = replaces ? clear_target(request, renaming, &last) : 0;
 

@@ -126,7 +126,7 @@ int kill_privileges(struct request *request, struct subject *subject, struct bra
 	struct file_attr attr;
 	int error = subject_info(request, subject, &attr);
 
-	if (error || !S_ISREG(attr.mode) || without_privileges(attr.mode) == attr.mode)
+	if (error || S_ISDIR(attr.mode) || without_privileges(attr.mode) == attr.mode)
 		return error;
 	change.mode = without_privileges(attr.mode) & 07777;
 	change.atime.tv_nsec = change.mtime.tv_nsec = change.ctime.tv_nsec = UTIME_OMIT;

@@ -80,9 +80,14 @@ void subject_done(struct subject *subject)
 	path_done(&subject->path);
 }
 
-/* A file that nobody can ask about any more: what was last known of it. */
-static void info_of_gone(const struct subject *subject, struct file_attr *attr)
+/*
+ * A file that nobody can ask about any more. A directory may still be somebody's working directory. Of anything else ESTALE makes
+ * the kernel look the path up again (once, since Linux 3.8), which finds what has replaced it.
+ */
+static int info_of_gone(const struct subject *subject, struct file_attr *attr)
 {
+	if (!S_ISDIR(subject->mode))
+		return ESTALE;
 	*attr = (struct file_attr){
 		.nodeid = subject->node->nodeid,
 		.mode = subject->mode,
@@ -91,6 +96,7 @@ static void info_of_gone(const struct subject *subject, struct file_attr *attr)
 	};
 	clock_gettime(CLOCK_REALTIME_COARSE, &attr->ctime);
 	attr->atime = attr->mtime = attr->ctime;
+	return 0;
 }
 
 static void remember(struct tenon_volume *volume, struct node *node, const struct file_attr *attr)
@@ -108,14 +114,12 @@ int subject_info(struct request *request, struct subject *subject, struct file_a
 	bool asks_by_context = subject->file && volume->properties.support_posix_unlink_rename;
 	int error;
 
-	if (subject->nameless && !asks_by_context) {
-		info_of_gone(subject, attr);
-		return 0;
-	}
+	if (subject->nameless && !asks_by_context)
+		return info_of_gone(subject, attr);
 	error = info_get(volume, subject->path.text, subject->nameless ? subject->file->context : NULL, attr);
 	if (error)
 		return error;
-	if (subject->nameless)
+	if (subject->nameless || (subject->hidden && S_ISDIR(attr->mode)))
 		attr->nlink = 0;
 	else if (subject->hidden && attr->nlink)
 		attr->nlink--;

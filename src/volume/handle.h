@@ -25,6 +25,8 @@ struct open_file {
 	bool delete_pending;
 	/* Made by O_TMPFILE and not linked yet. */
 	bool temporary;
+	/* The engine's own handle, to be closed when the kernel forgets the node; 0: none. */
+	uint64_t linger;
 };
 
 struct handle {

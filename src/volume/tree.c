@@ -397,12 +397,15 @@ void tree_exchange(struct tree *tree, struct node *from, const char *text, struc
 	attach_to_node(two, node);
 }
 
-void tree_forget(struct tree *tree, uint64_t nodeid, uint64_t lookups)
+struct open_file *tree_forget(struct tree *tree, uint64_t nodeid, uint64_t lookups)
 {
 	struct node *node = tree_node(tree, nodeid);
 
 	if (!node || node == tree->root)
-		return;
+		return NULL;
 	node->lookups -= lookups < node->lookups ? lookups : node->lookups;
+	if (!node->lookups && node->file)
+		return node->file;
 	free_unused(tree, node);
+	return NULL;
 }

@@ -42,6 +42,8 @@ struct node {
 	uint32_t generation;
 	/* Names in this directory. */
 	uint32_t children;
+	/* Directories among them that have a hidden name: not to be counted as links. */
+	uint32_t hidden_below;
 	/* Requests and open files that use the node. */
 	uint32_t pins;
 	/* Running events whose path goes through here. */
@@ -104,7 +106,8 @@ void tree_exchange(struct tree *tree, struct node *from, const char *text, struc
 void tree_pin(struct node *node);
 /* May free the node. */
 void tree_unpin(struct tree *tree, struct node *node);
-void tree_forget(struct tree *tree, uint64_t nodeid, uint64_t lookups);
+/* The node's open file where the kernel has just forgotten a node that is still open, else NULL. */
+struct open_file *tree_forget(struct tree *tree, uint64_t nodeid, uint64_t lookups);
 
 /* What a path needs to be shown to a handler. */
 struct path {

@@ -9,8 +9,8 @@
 #include <string.h>
 
 /* A fixed part and up to two strings behind each other. */
-static int send(struct kernel *kernel, uint32_t opcode, uint64_t node, const void *fixed, size_t size, const char *one, const char *two,
-		void *out, size_t out_size, size_t *length)
+static int send(struct kernel *kernel, uint32_t opcode, uint64_t node, const void *fixed, size_t size, const char *one,
+		const char *two, void *out, size_t out_size, size_t *length)
 {
 	size_t ones = one ? strlen(one) + 1 : 0;
 	size_t twos = two ? strlen(two) + 1 : 0;
@@ -20,7 +20,8 @@ static int send(struct kernel *kernel, uint32_t opcode, uint64_t node, const voi
 	memcpy(body, fixed ? fixed : "", size);
 	memcpy(body + size, one ? one : "", ones);
 	memcpy(body + size + ones, two ? two : "", twos);
-	error = tenon_testing_request(kernel->volume, &kernel->caller, opcode, node, body, size + ones + twos, out, out_size, length);
+	error = tenon_testing_request(kernel->volume, &kernel->caller, opcode, node, body, size + ones + twos, out, out_size,
+				      length);
 	free(body);
 	return error;
 }
@@ -75,8 +76,8 @@ static int create(struct kernel *kernel, uint32_t opcode, uint64_t parent, const
 	return error;
 }
 
-int kernel_create(struct kernel *kernel, uint64_t parent, const char *name, uint32_t mode, int flags, struct wire_entry_out *entry,
-		  uint64_t *fh)
+int kernel_create(struct kernel *kernel, uint64_t parent, const char *name, uint32_t mode, int flags,
+		  struct wire_entry_out *entry, uint64_t *fh)
 {
 	return create(kernel, WIRE_CREATE, parent, name, mode, flags, entry, fh);
 }
@@ -116,7 +117,8 @@ int kernel_write(struct kernel *kernel, uint64_t node, uint64_t fh, uint64_t off
 
 	memcpy(body, &in, sizeof in);
 	memcpy(body + sizeof in, data, size);
-	error = tenon_testing_request(kernel->volume, &kernel->caller, WIRE_WRITE, node, body, sizeof in + size, &out, sizeof out, NULL);
+	error = tenon_testing_request(kernel->volume, &kernel->caller, WIRE_WRITE, node, body, sizeof in + size, &out, sizeof out,
+				      NULL);
 	free(body);
 	return error ? error : (int)(size - out.size);
 }

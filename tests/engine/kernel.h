@@ -20,8 +20,8 @@ int kernel_getattr(struct kernel *kernel, uint64_t node, struct wire_attr *out);
 int kernel_setattr(struct kernel *kernel, uint64_t node, const struct wire_setattr_in *in);
 int kernel_mkdir(struct kernel *kernel, uint64_t parent, const char *name, uint32_t mode, struct wire_entry_out *out);
 int kernel_symlink(struct kernel *kernel, uint64_t parent, const char *name, const char *target, struct wire_entry_out *out);
-int kernel_create(struct kernel *kernel, uint64_t parent, const char *name, uint32_t mode, int flags, struct wire_entry_out *entry,
-		  uint64_t *fh);
+int kernel_create(struct kernel *kernel, uint64_t parent, const char *name, uint32_t mode, int flags,
+		  struct wire_entry_out *entry, uint64_t *fh);
 int kernel_tmpfile(struct kernel *kernel, uint64_t parent, uint32_t mode, struct wire_entry_out *entry, uint64_t *fh);
 int kernel_open(struct kernel *kernel, uint64_t node, int flags, uint64_t *fh);
 int kernel_opendir(struct kernel *kernel, uint64_t node, uint64_t *fh);

@@ -314,8 +314,9 @@ static void an_overwritten_open_file_is_hidden_first(void **state)
 	assert_int_equal(kernel_open(&traced->kernel, kept, O_RDWR, &fh), 0);
 	traced_take(traced);
 	assert_int_equal(kernel_rename(&traced->kernel, ROOT, "new", ROOT, "kept", 0), 0);
-	assert_int_equal(sscanf(traced_take(traced), "get_file_info /kept; rename_or_move_file /kept /%63[^;]; rename_or_move_file /new /%63s",
-				hidden, again),
+	assert_int_equal(sscanf(traced_take(traced),
+				"get_file_info /kept; rename_or_move_file /kept /%63[^;]; rename_or_move_file /new /%63s", hidden,
+				again),
 			 2);
 	assert_true(tenon_is_hidden_name(hidden));
 	assert_string_equal(again, "kept");
@@ -489,8 +490,9 @@ static void bad_answers_are_found_out(void **state)
 	traced->fail_event = "get_file_info";
 	traced->fail_code = 183;
 	assert_int_equal(kernel_getattr(&traced->kernel, node, &attr), EIO);
-	assert_string_equal(traced->error, "get_file_info of \"/a\" answered with result code 183, which is no errno value (1 to 133): did it "
-					   "mean EEXIST?");
+	assert_string_equal(traced->error,
+			    "get_file_info of \"/a\" answered with result code 183, which is no errno value (1 to 133): did it "
+			    "mean EEXIST?");
 	traced->fail_event = "get_file_info";
 	traced->fail_code = -ENOENT;
 	assert_int_equal(kernel_getattr(&traced->kernel, node, &attr), EIO);
@@ -638,8 +640,9 @@ static void unmounting_closes_what_is_open(void **state)
 	traced_take(traced);
 	assert_int_equal(tenon_unmount_media(traced->volume, false), EBUSY);
 	assert_int_equal(tenon_unmount_media(traced->volume, true), 0);
-	assert_string_equal(traced_take(traced), "cleanup_file /a; close_file /a; close_directory_enumeration /; cleanup_file /; close_file /; "
-						 "flush_file ; unmount");
+	assert_string_equal(traced_take(traced),
+			    "cleanup_file /a; close_file /a; close_directory_enumeration /; cleanup_file /; close_file /; "
+			    "flush_file ; unmount");
 	assert_int_equal(kernel_getattr(&traced->kernel, node, &attr), ENODEV);
 	assert_int_equal(tenon_unmount_media(traced->volume, true), EINVAL);
 }

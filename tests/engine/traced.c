@@ -66,16 +66,16 @@ static int planned_failure(const char *event)
 	return code;
 }
 
-#define WRAP(name, ...)                                                                                                            \
-	static void on_##name(tenon_volume *volume, tenon_##name##_event *event)                                                   \
-	{                                                                                                                          \
-		int planned = planned_failure(#name);                                                                              \
-                                                                                                                                   \
-		note(#name __VA_ARGS__);                                                                                           \
-		if (planned)                                                                                                       \
-			event->result_code = planned;                                                                              \
-		else if (memory_drive.events->name)                                                                                \
-			memory_drive.events->name(volume, event);                                                                  \
+#define WRAP(name, ...)                                                                                                          \
+	static void on_##name(tenon_volume *volume, tenon_##name##_event *event)                                                 \
+	{                                                                                                                        \
+		int planned = planned_failure(#name);                                                                            \
+                                                                                                                                 \
+		note(#name __VA_ARGS__);                                                                                         \
+		if (planned)                                                                                                     \
+			event->result_code = planned;                                                                            \
+		else if (memory_drive.events->name)                                                                              \
+			memory_drive.events->name(volume, event);                                                                \
 	}
 
 WRAP(write_file, " %s %u@%lld", event->file_name, event->bytes_to_write, (long long)event->position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 import tempfile
@@ -50,10 +51,10 @@ class Ended:
     """Waits for the end of a process that is not our child, without missing it."""
 
     def __init__(self, pid: int):
+        self.pid = pid
         self.fd = os.pidfd_open(pid)
 
     def wait(self, seconds: float = LIMIT) -> bool:
-        import select
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import re
+import select
 import signal
 import stat
 import subprocess
@@ -90,7 +91,6 @@ def test_foreground_stays_until_a_signal(bench):
     process = bench.start("mount", "-f", "memory:", "mnt", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     # The mount is live when its state file is there; the mount table tells when to look.
     with open("/proc/self/mountinfo") as table:
-        import select
         poll = select.poll()
         poll.register(table, select.POLLPRI)
         while server_of(bench.point) is None:
@@ -178,6 +178,25 @@ def test_a_killed_drive_is_cleared_by_the_next_mount(bench, ended):
     bench.ok("mount", "demo.vault", "mnt")
     (bench.point / "a").write_text("b")
     bench.ok("umount", "mnt")
+
+
+def test_what_a_killed_drive_leaves_is_swept(bench, ended):
+    other = bench.folder / "other"
+    other.mkdir()
+    bench.ok("mount", "memory:", "mnt")
+    state = pathlib.Path("/run/tenon") / mounted(bench.point)[4]
+    process = ended(server_of(bench.point))
+    os.kill(server_of(bench.point), signal.SIGKILL)
+    assert process.wait()
+    assert bench.ok("umount", "mnt") == ""
+    assert not state.exists() or f"pid {process.pid}\n" not in state.read_text()
+    bench.ok("mount", "memory:", "mnt")
+    state = pathlib.Path("/run/tenon") / mounted(bench.point)[4]
+    process = ended(server_of(bench.point))
+    os.kill(server_of(bench.point), signal.SIGKILL)
+    assert process.wait()
+    bench.ok("mount", "memory:", "other")
+    assert not state.exists() or f"pid {process.pid}\n" not in state.read_text()
 
 
 def test_list(bench):
@@ -275,6 +294,12 @@ def test_other_users(bench):
     bench.ok("mount", "-o", "noallow_other", "memory:", "mnt")
     (bench.point / "open").write_text("")
     assert as_nobody("cat", bench.point / "open") != 0
+
+
+def test_size_in_sectors_of_another_size(bench):
+    bench.ok("mount", "-o", "SectorSize=4096", "memory:1M", "mnt")
+    status = os.statvfs(bench.point)
+    assert status.f_blocks * status.f_frsize == 1 << 20
 
 
 def test_log_file(bench):

@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -57,9 +58,32 @@ def test_in_use(bench, vault):
     other.mkdir()
     bench.ok("mount", "demo.vault", "mnt")
     (bench.point / "new").write_text("data")
-    assert "demo.vault" in bench.refused("mount", "demo.vault", other)
+    sentence = bench.refused("mount", "demo.vault", other)
+    assert sentence.startswith(f"{bench.vault} is in use: it is mounted at {bench.point}")
     assert mounted(other) is None
     assert (bench.point / "new").read_text() == "data"
+
+
+def test_on_a_disk_that_is_read_only(bench):
+    disk = bench.folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tenon-tests", disk], check=True)
+    bench.ok("mount", disk / "demo.vault", "mnt")
+    (bench.point / "a").write_text("b")
+    bench.ok("umount", "mnt")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    sentence = refused_and_kept(bench, disk / "demo.vault", "mount", disk / "demo.vault", "mnt")
+    assert "-o ro" in sentence or "read-only" in sentence
+    assert "none.vault" in bench.refused("mount", disk / "none.vault", "mnt")
+    bench.ok("mount", "-o", "ro", disk / "demo.vault", "mnt")
+    assert (bench.point / "a").read_text() == "b"
+    bench.ok("umount", "mnt")
+    assert bench.ok("check", disk / "demo.vault").endswith(": sound\n")
+
+
+def test_read_only_of_what_is_not_there(bench):
+    assert bench.refused("mount", "-o", "ro", "demo.vault", "mnt").startswith("demo.vault does not exist")
+    assert not bench.vault.exists()
 
 
 def test_a_folder_instead_of_a_file(bench):

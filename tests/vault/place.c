@@ -13,7 +13,7 @@ static bool is_hidden(const char *name)
 
 struct store_options place_options(bool read_only)
 {
-	return (struct store_options){ .read_only = read_only, .is_hidden = is_hidden, .hidden_prefix = HIDDEN };
+	return (struct store_options){.read_only = read_only, .is_hidden = is_hidden, .hidden_prefix = HIDDEN};
 }
 
 int place_try_open(struct place *place, bool read_only)
@@ -150,17 +150,17 @@ int place_tear_down(void **state)
 
 struct store_ref at(const char *path)
 {
-	return (struct store_ref){ .path = path };
+	return (struct store_ref){.path = path};
 }
 
 struct store_ref by_id(int64_t id)
 {
-	return (struct store_ref){ .id = id };
+	return (struct store_ref){.id = id};
 }
 
 int64_t make(struct store *store, const char *path, uint32_t mode)
 {
-	const struct store_node new = { .mode = mode, .uid = 7, .gid = 8 };
+	const struct store_node new = {.mode = mode, .uid = 7, .gid = 8};
 	int64_t id;
 
 	assert_int_equal(store_create(store, path, &new, &id), 0);

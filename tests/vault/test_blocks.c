@@ -220,8 +220,9 @@ static void the_largest_file(void **state)
 static void writing_sets_the_times(void **state)
 {
 	struct place *place = *state;
-	const struct timespec old = { .tv_sec = 1000 };
-	const struct store_change change = { .set_mtime = true, .set_ctime = true, .set_atime = true, .mtime = old, .ctime = old, .atime = old };
+	const struct timespec old = {.tv_sec = 1000};
+	const struct store_change change = {
+		.set_mtime = true, .set_ctime = true, .set_atime = true, .mtime = old, .ctime = old, .atime = old};
 	struct store_node node;
 
 	make_empty(place);

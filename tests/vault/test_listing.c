@@ -53,7 +53,7 @@ static void all_names_come_once(void **state)
 {
 	struct place *place = *state;
 	struct store_listing *listing;
-	bool seen[NAMES] = { false };
+	bool seen[NAMES] = {false};
 	char name[STORE_NAME_MAX + 1];
 	struct store_node node;
 
@@ -79,7 +79,7 @@ static void names_that_stay_come_once_while_others_come_and_go(void **state)
 {
 	struct place *place = *state;
 	struct store_listing *listing;
-	int seen[NAMES] = { 0 };
+	int seen[NAMES] = {0};
 	char name[STORE_NAME_MAX + 1], path[32], other[32];
 	struct store_node node;
 

@@ -13,8 +13,9 @@ static bool is_later(struct timespec a, struct timespec b)
 /* Sets all times of a file long back, so that whatever sets one is seen. */
 static void age(struct store *store, const char *path)
 {
-	const struct timespec old = { .tv_sec = 1000, .tv_nsec = 1 };
-	const struct store_change change = { .set_atime = true, .set_mtime = true, .set_ctime = true, .atime = old, .mtime = old, .ctime = old };
+	const struct timespec old = {.tv_sec = 1000, .tv_nsec = 1};
+	const struct store_change change = {
+		.set_atime = true, .set_mtime = true, .set_ctime = true, .atime = old, .mtime = old, .ctime = old};
 
 	assert_int_equal(store_set_attributes(store, at(path), &change), 0);
 }
@@ -64,7 +65,7 @@ static void creating_touches_the_directory(void **state)
 static void creating_where_nothing_can_be_is_refused(void **state)
 {
 	struct place *place = *state;
-	const struct store_node new = { .mode = S_IFREG | 0600 };
+	const struct store_node new = {.mode = S_IFREG | 0600};
 	char path[STORE_NAME_MAX + 3] = "/";
 	int64_t id;
 
@@ -84,7 +85,7 @@ static void creating_where_nothing_can_be_is_refused(void **state)
 static void names_are_bytes(void **state)
 {
 	struct place *place = *state;
-	const char *names[] = { "/\xff\xfe", "/\xc3\xa4", "/a\xcc\x88", "/ ", "/\n", "/a:b", "/%s", "/'" };
+	const char *names[] = {"/\xff\xfe", "/\xc3\xa4", "/a\xcc\x88", "/ ", "/\n", "/a:b", "/%s", "/'"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		make_file(place->store, names[i], names[i]);
@@ -399,10 +400,10 @@ static void times_of_any_age_are_kept(void **state)
 		.set_mtime = true,
 		.set_ctime = true,
 		.set_btime = true,
-		.atime = { .tv_sec = -1, .tv_nsec = 999999999 },
-		.mtime = { .tv_sec = INT64_C(253402300800) },
-		.ctime = { .tv_sec = INT64_MIN, .tv_nsec = 5 },
-		.btime = { .tv_sec = 0 },
+		.atime = {.tv_sec = -1, .tv_nsec = 999999999},
+		.mtime = {.tv_sec = INT64_C(253402300800)},
+		.ctime = {.tv_sec = INT64_MIN, .tv_nsec = 5},
+		.btime = {.tv_sec = 0},
 	};
 	struct store_node node;
 
@@ -419,7 +420,7 @@ static void times_of_any_age_are_kept(void **state)
 static void only_what_is_set_changes(void **state)
 {
 	struct place *place = *state;
-	const struct store_change mode = { .set_mode = true, .mode = 06755 }, owner = { .set_uid = true, .uid = 0xFFFFFFFE };
+	const struct store_change mode = {.set_mode = true, .mode = 06755}, owner = {.set_uid = true, .uid = 0xFFFFFFFE};
 	struct store_node node;
 
 	make_file(place->store, "/a", "");
@@ -463,7 +464,7 @@ static void failed_changes_leave_earlier_ones_alone(void **state)
 {
 	struct place *place = *state;
 	int64_t id;
-	const struct store_node new = { .mode = S_IFREG | 0600 };
+	const struct store_node new = {.mode = S_IFREG | 0600};
 
 	make_file(place->store, "/a", "kept");
 	assert_int_equal(store_create(place->store, "/a", &new, &id), EEXIST);

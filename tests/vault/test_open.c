@@ -228,7 +228,7 @@ static void a_vault_that_is_being_closed_is_waited_for(void **state)
 
 static void names_of_files_are_literal(void **state)
 {
-	static const char *const names[] = { ":memory:", "file:a?mode=memory", "%20", " ", "file::memory:" };
+	static const char *const names[] = {":memory:", "file:a?mode=memory", "%20", " ", "file::memory:"};
 	struct place *place = *state;
 	int here = open(".", O_RDONLY | O_DIRECTORY);
 	struct stat st;
@@ -251,8 +251,8 @@ static void names_of_files_are_literal(void **state)
 static void nothing_can_be_changed_when_read_only(void **state)
 {
 	struct place *place = *state;
-	const struct store_node new = { .mode = S_IFREG | 0600 };
-	const struct store_change change = { .set_mode = true };
+	const struct store_node new = {.mode = S_IFREG | 0600};
+	const struct store_change change = {.set_mode = true};
 	int64_t id;
 
 	make_vault(place);
@@ -379,7 +379,9 @@ static void what_a_crash_left_is_deleted(void **state)
 	make_directory(place->store, "/d");
 	make_file(place->store, "/d/open", "text");
 	place_close(place);
-	place_sql(place, "DELETE FROM name WHERE name = x'6f70656e'; UPDATE node SET links = 0 WHERE id NOT IN (SELECT node FROM name) AND id > 1");
+	place_sql(
+		place,
+		"DELETE FROM name WHERE name = x'6f70656e'; UPDATE node SET links = 0 WHERE id NOT IN (SELECT node FROM name) AND id > 1");
 	place_expect_sound(place->path);
 	place_open(place);
 	assert_false(exists(place->store, "/" HIDDEN "1"));

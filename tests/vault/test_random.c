@@ -26,7 +26,7 @@ static int random_below(int limit)
 
 static const char *path_of(int file)
 {
-	static const char *const paths[FILES] = { "/a", "/b", "/c" };
+	static const char *const paths[FILES] = {"/a", "/b", "/c"};
 
 	return paths[file];
 }
@@ -46,7 +46,7 @@ static int random_position(void)
 
 static int random_length(int position)
 {
-	static const int most[] = { 10, STORE_UNIT, 5 * STORE_UNIT, LIMIT };
+	static const int most[] = {10, STORE_UNIT, 5 * STORE_UNIT, LIMIT};
 	int length = random_below(2) ? 1 + random_below(most[random_below(4)]) : STORE_UNIT << random_below(7);
 
 	return length < LIMIT - position ? length : LIMIT - position;
@@ -103,26 +103,18 @@ static void compare_shape(struct store *store, const struct model *model, int fi
 static void step(struct place *place, struct model *model, int file)
 {
 	int position = random_position();
+	int dice = random_below(200);
 
-	switch (random_below(10)) {
-	case 0:
-	case 1:
-	case 2:
-	case 3:
+	if (dice < 80)
 		random_write(place->store, model, file);
-		break;
-	case 4:
+	else if (dice < 100)
 		random_cut(place->store, model, file);
-		break;
-	case 5:
-		if (random_below(20) == 0)
-			place_reopen(place);
-		else if (random_below(10) == 0)
-			assert_int_equal(store_flush(place->store, NULL), 0);
-		break;
-	default:
+	else if (dice < 101)
+		place_reopen(place);
+	else if (dice < 103)
+		assert_int_equal(store_flush(place->store, NULL), 0);
+	else
 		compare(place->store, model, file, position, random_length(position));
-	}
 	compare_shape(place->store, model, file);
 }
 
