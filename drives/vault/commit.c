@@ -10,8 +10,9 @@ enum {
 	COMMIT_SECONDS = 1,
 	COMMIT_BYTES = 16 * 1024 * 1024,
 	COMMIT_CHANGES = 32 * 1024,
-	/* The write-ahead log goes into the database when it is this long. */
-	CHECKPOINT_BYTES = 32 * 1024 * 1024,
+	/* The log goes into the database when it is this long, and no commit goes on before it has when it is that long. */
+	LOG_BYTES = 32 * 1024 * 1024,
+	LOG_BYTES_MAX = 4 * LOG_BYTES,
 };
 
 void note_loss(struct store *store, int error)
@@ -61,6 +62,21 @@ static void give_up(struct store *store, int error)
 	note_rollback(store, error);
 }
 
+static int64_t log_size(const struct store *store)
+{
+	return (int64_t)store->log_frames * store->page_size;
+}
+
+void checkpoint_now(struct store *store)
+{
+	int frames = 0, copied = 0;
+	int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+
+	/* A failure loses nothing: the log stays, and is tried again when it has grown by another commit. */
+	if (rc == SQLITE_OK && frames == copied)
+		store->log_frames = 0;
+}
+
 int commit_now(struct store *store)
 {
 	int error;
@@ -76,10 +92,14 @@ int commit_now(struct store *store)
 	store->pending = store->changes = 0;
 	store->commits++;
 	pthread_cond_signal(&store->wake);
-	/* A failure loses nothing: the log stays and the next commit tries again. */
-	if ((int64_t)store->log_frames * store->page_size >= CHECKPOINT_BYTES)
-		(void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (log_size(store) >= LOG_BYTES_MAX)
+		checkpoint_now(store);
 	return 0;
+}
+
+bool checkpoint_is_due(const struct store *store)
+{
+	return log_size(store) >= LOG_BYTES;
 }
 
 static int begin_transaction(struct store *store)

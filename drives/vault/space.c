@@ -78,7 +78,7 @@ int space_check(struct store *store, int64_t bytes)
 	error = commit_now(store);
 	if (error)
 		return error;
-	(void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	checkpoint_now(store);
 	/* What frees space goes ahead, in steps as small as can be. */
 	if (bytes == 0)
 		return 0;

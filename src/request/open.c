@@ -175,6 +175,8 @@ static void delete_hidden(struct tenon_volume *volume, struct open_file *file, c
 			     "\"%s\" could not be deleted at its last close: it is deleted when the drive opens again", path);
 	volume_lock(volume);
 	file->node->deleted = true;
+	if (file->node->names && S_ISDIR(file->node->mode))
+		file->node->names->parent->hidden_below--;
 	if (file->node->names)
 		tree_unbind(&volume->tree, file->node->names->parent, file->node->names->text);
 	volume_unlock(volume);

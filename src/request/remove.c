@@ -68,6 +68,8 @@ int hide_file(struct request *request, struct subject *subject, struct node *par
 	volume_lock(request->volume);
 	subject->node->hidden = true;
 	subject->file->delete_pending = true;
+	if (S_ISDIR(subject->mode))
+		parent->hidden_below++;
 	volume_unlock(request->volume);
 	return 0;
 }
@@ -113,6 +115,10 @@ int move_hidden_out(struct request *request, struct node *directory)
 			error = move_to_hidden(request, path.text, &target, directory, volume->tree.root, &node->file->context);
 		path_done(&path);
 		volume_lock(volume);
+		if (!error && S_ISDIR(node->mode)) {
+			directory->hidden_below--;
+			volume->tree.root->hidden_below++;
+		}
 		tree_unpin(&volume->tree, node);
 		volume_unlock(volume);
 	}

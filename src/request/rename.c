@@ -173,6 +173,8 @@ static void restore_target(struct request *request, struct renaming *renaming)
 		error = tree_move(&volume->tree, renaming->to_parent.node, name, renaming->to_parent.node, renaming->new_name);
 		node->hidden = false;
 		renaming->target.file->delete_pending = false;
+		if (S_ISDIR(node->mode))
+			renaming->to_parent.node->hidden_below--;
 		volume_unlock(volume);
 	}
 	if (error)

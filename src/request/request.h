@@ -101,8 +101,8 @@ int subject_child(struct request *request, const struct subject *subject, const 
 int entry_find(struct request *request, struct node *parent, const char *name, const char *path, struct wire_entry_out *out,
 	       struct node **node);
 /* The same when the attributes are known already. */
-int entry_bind(struct request *request, struct node *parent, const char *name, const struct file_attr *attr,
-	       struct wire_entry_out *out, struct node **node);
+int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
+	       struct node **node);
 /* Makes the nodes of all of path known: the last one, pinned. 0 or an errno value. */
 int path_learn(struct request *request, const char *path, struct node **node);
 

@@ -81,12 +81,13 @@ void subject_done(struct subject *subject)
 }
 
 /*
- * A file that nobody can ask about any more. A directory may still be somebody's working directory. Of anything else ESTALE makes
- * the kernel look the path up again (once, since Linux 3.8), which finds what has replaced it.
+ * A file that nobody can ask about any more, though a directory may still be somebody's working directory, and a fifo, socket or
+ * device open without our knowing. Of files and symlinks ESTALE makes the kernel look the path up again (once, since Linux 3.8),
+ * which finds what has replaced them.
  */
 static int info_of_gone(const struct subject *subject, struct file_attr *attr)
 {
-	if (!S_ISDIR(subject->mode))
+	if (S_ISREG(subject->mode) || S_ISLNK(subject->mode))
 		return ESTALE;
 	*attr = (struct file_attr){
 		.nodeid = subject->node->nodeid,
@@ -99,13 +100,14 @@ static int info_of_gone(const struct subject *subject, struct file_attr *attr)
 	return 0;
 }
 
-static void remember(struct tenon_volume *volume, struct node *node, const struct file_attr *attr)
+/* Keeps what the engine itself needs to know, and takes hidden directories out of the count. Under the lock. */
+static void remember(struct node *node, struct file_attr *attr)
 {
-	volume_lock(volume);
 	node->mode = attr->mode;
 	node->uid = attr->uid;
 	node->gid = attr->gid;
-	volume_unlock(volume);
+	if (S_ISDIR(attr->mode) && attr->nlink > node->hidden_below + 1)
+		attr->nlink -= node->hidden_below;
 }
 
 int subject_info(struct request *request, struct subject *subject, struct file_attr *attr)
@@ -123,7 +125,9 @@ int subject_info(struct request *request, struct subject *subject, struct file_a
 		attr->nlink = 0;
 	else if (subject->hidden && attr->nlink)
 		attr->nlink--;
-	remember(volume, subject->node, attr);
+	volume_lock(volume);
+	remember(subject->node, attr);
+	volume_unlock(volume);
 	return 0;
 }
 
@@ -162,9 +166,7 @@ int entry_bind(struct request *request, struct node *parent, const char *name, c
 		volume_unlock(volume);
 		return ENOMEM;
 	}
-	node->mode = attr->mode;
-	node->uid = attr->uid;
-	node->gid = attr->gid;
+	remember(node, attr);
 	if (out) {
 		node->lookups++;
 		*out = (struct wire_entry_out){.nodeid = node->nodeid, .generation = node->generation};
