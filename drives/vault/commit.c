@@ -67,14 +67,16 @@ static int64_t log_size(const struct store *store)
 	return (int64_t)store->log_frames * store->page_size;
 }
 
-void checkpoint_now(struct store *store)
+int checkpoint_now(struct store *store)
 {
-	int frames = 0, copied = 0;
-	int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+	int error = commit_now(store);
 
-	/* A failure loses nothing: the log stays, and is tried again when it has grown by another commit. */
-	if (rc == SQLITE_OK && frames == copied)
-		store->log_frames = 0;
+	if (error)
+		return error;
+	/* A failure loses nothing: the log stays, and the next commit says again how long it is. */
+	(void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	store->log_frames = 0;
+	return 0;
 }
 
 int commit_now(struct store *store)
@@ -92,9 +94,7 @@ int commit_now(struct store *store)
 	store->pending = store->changes = 0;
 	store->commits++;
 	pthread_cond_signal(&store->wake);
-	if (log_size(store) >= LOG_BYTES_MAX)
-		checkpoint_now(store);
-	return 0;
+	return log_size(store) >= LOG_BYTES_MAX ? checkpoint_now(store) : 0;
 }
 
 bool checkpoint_is_due(const struct store *store)

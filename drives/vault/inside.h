@@ -140,8 +140,8 @@ int change_begin(struct store *store, int64_t bytes);
 int change_end(struct store *store, int error);
 /* Gives what was changed to the kernel; it survives the end of the process, but not yet a power failure. */
 int commit_now(struct store *store);
-/* Copies the log into the database, which makes it durable as well. */
-void checkpoint_now(struct store *store);
+/* Commits and copies the log into the database, which makes it durable as well. */
+int checkpoint_now(struct store *store);
 bool checkpoint_is_due(const struct store *store);
 
 /* durable.c */

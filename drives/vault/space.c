@@ -75,10 +75,9 @@ int space_check(struct store *store, int64_t bytes)
 
 	if (available(store) >= 2 * (need + cost_so_far(store)) + RESERVE)
 		return 0;
-	error = commit_now(store);
+	error = checkpoint_now(store);
 	if (error)
 		return error;
-	checkpoint_now(store);
 	/* What frees space goes ahead, in steps as small as can be. */
 	if (bytes == 0)
 		return 0;

@@ -149,8 +149,8 @@ int subject_child(struct request *request, const struct subject *subject, const 
 	return path->length > properties->max_file_path_length ? ENAMETOOLONG : 0;
 }
 
-int entry_bind(struct request *request, struct node *parent, const char *name, const struct file_attr *attr,
-	       struct wire_entry_out *out, struct node **found)
+int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
+	       struct node **found)
 {
 	struct tenon_volume *volume = request->volume;
 	struct node *node;
