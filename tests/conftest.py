@@ -6,7 +6,8 @@
     tenon_mount  tenon_mount("vault", "file_cache=none", ...): a context manager that mounts a drive
 
 Environment: TENON is the command (build/tenon in the repository otherwise); TENON_REQUIRE lists, separated by commas,
-what must not be missing (root, mount, loop, git, ...); TENON_SEED repeats a random test.
+what must not be missing (root, mount, loop, git, ...); TENON_SEED repeats a random test; TENON_THOROUGH=1 runs all
+variants on all drives.
 """
 from __future__ import annotations
 

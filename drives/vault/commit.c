@@ -10,9 +10,8 @@ enum {
 	COMMIT_SECONDS = 1,
 	COMMIT_BYTES = 16 * 1024 * 1024,
 	COMMIT_CHANGES = 32 * 1024,
-	/* The log goes into the database when it is this long, and no commit goes on before it has when it is that long. */
+	/* The log goes into the database when it is this long. */
 	LOG_BYTES = 32 * 1024 * 1024,
-	LOG_BYTES_MAX = 4 * LOG_BYTES,
 };
 
 void note_loss(struct store *store, int error)
@@ -62,21 +61,11 @@ static void give_up(struct store *store, int error)
 	note_rollback(store, error);
 }
 
-static int64_t log_size(const struct store *store)
+/* A failure loses nothing: the log stays, and the next commit says again how long it is. */
+static void copy_log(struct store *store)
 {
-	return (int64_t)store->log_frames * store->page_size;
-}
-
-int checkpoint_now(struct store *store)
-{
-	int error = commit_now(store);
-
-	if (error)
-		return error;
-	/* A failure loses nothing: the log stays, and the next commit says again how long it is. */
 	(void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	store->log_frames = 0;
-	return 0;
 }
 
 int commit_now(struct store *store)
@@ -94,12 +83,18 @@ int commit_now(struct store *store)
 	store->pending = store->changes = 0;
 	store->commits++;
 	pthread_cond_signal(&store->wake);
-	return log_size(store) >= LOG_BYTES_MAX ? checkpoint_now(store) : 0;
+	if ((int64_t)store->log_frames * store->page_size >= LOG_BYTES)
+		copy_log(store);
+	return 0;
 }
 
-bool checkpoint_is_due(const struct store *store)
+int checkpoint_now(struct store *store)
 {
-	return log_size(store) >= LOG_BYTES;
+	int error = commit_now(store);
+
+	if (!error && store->log_frames)
+		copy_log(store);
+	return error;
 }
 
 static int begin_transaction(struct store *store)

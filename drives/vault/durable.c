@@ -99,9 +99,6 @@ static void *committer(void *argument)
 			store_unlock(store);
 			(void)log_sync(store);
 			store_lock(store);
-		} else if (checkpoint_is_due(store)) {
-			/* After the log was synced, so that as little as can be is left to wait for with the lock held. */
-			(void)checkpoint_now(store);
 		} else if (store->in_transaction) {
 			pthread_cond_timedwait(&store->wake, &store->lock, &store->commit_at);
 		} else {

@@ -142,7 +142,6 @@ int change_end(struct store *store, int error);
 int commit_now(struct store *store);
 /* Commits and copies the log into the database, which makes it durable as well. */
 int checkpoint_now(struct store *store);
-bool checkpoint_is_due(const struct store *store);
 
 /* durable.c */
 /* Opens the log, which log_sync makes durable. */

@@ -201,9 +201,9 @@ bool mount_is_tenon(const char *path, const char *subtype)
 	return found;
 }
 
-void mount_sync(const struct mount *mount)
+void mount_sync(int fd)
 {
-	int root = mount->master < 0 ? -1 : openat(mount->master, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int root = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (root < 0)
 		return;

@@ -50,6 +50,8 @@ struct session {
 	int wake;
 	int mountinfo;
 	bool finish;
+	/* Threads inside tenon_wait_unmounted: the session outlives them. */
+	unsigned waiters;
 	/* What the handlers of get_volume_id and mount answered. */
 	bool started;
 	int start_error;

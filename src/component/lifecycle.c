@@ -68,6 +68,10 @@ void session_free(struct tenon_volume *volume)
 	struct session *session = volume->session;
 
 	service_collect(session);
+	pthread_mutex_lock(&session->lock);
+	while (session->waiters)
+		pthread_cond_wait(&session->changed, &session->lock);
+	pthread_mutex_unlock(&session->lock);
 	points_free(session);
 	close_if_open(session->device);
 	close_if_open(session->wake);
@@ -303,6 +307,23 @@ static int detach(struct session *session, bool force)
 	return error;
 }
 
+/* What can still be written is written; then everybody who waits for us gets an error. */
+static void cut_off(struct session *session)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&session->lock);
+	/* Once it is ending, the service thread is closing this very descriptor. */
+	if (session->state == SESSION_MOUNTED && session->mount.master >= 0)
+		fd = fcntl(session->mount.master, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&session->lock);
+	if (fd >= 0) {
+		mount_sync(fd);
+		close(fd);
+	}
+	mount_abort(&session->mount);
+}
+
 int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 {
 	struct session *session = volume->session;
@@ -315,10 +336,8 @@ int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 	error = detach(session, force_unmount);
 	if (error)
 		return error;
-	if (force_unmount && !session->in_process) {
-		mount_sync(&session->mount);
-		mount_abort(&session->mount);
-	}
+	if (force_unmount && !session->in_process)
+		cut_off(session);
 	service_finish(session);
 	return 0;
 }
@@ -373,9 +392,12 @@ int tenon_wait_unmounted(tenon_volume *volume, int timeout)
 		until.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&session->lock);
+	session->waiters++;
 	while (session->state != SESSION_IDLE && !error)
 		error = timeout < 0 ? pthread_cond_wait(&session->changed, &session->lock)
 				    : pthread_cond_timedwait(&session->changed, &session->lock, &until);
+	session->waiters--;
+	pthread_cond_broadcast(&session->changed);
 	pthread_mutex_unlock(&session->lock);
 	return error;
 }

@@ -94,13 +94,11 @@ static bool look(struct session *session)
 	struct mount_ids ids = {0};
 	bool over;
 
-	if (!session->in_process && mount_ids_read(session->mountinfo, &ids)) {
-		free(ids.ids);
-		return false;
-	}
+	/* The table is read under the lock: an older one would lack a point that was attached meanwhile. */
 	pthread_mutex_lock(&session->lock);
-	/* Points that are being attached right now have their lock held, and ours after that. */
-	over = session->finish || (!session->in_process && points_check(session, &ids));
+	over = session->finish;
+	if (!over && !session->in_process && !mount_ids_read(session->mountinfo, &ids))
+		over = points_check(session, &ids);
 	if (over)
 		session->state = SESSION_ENDING;
 	pthread_mutex_unlock(&session->lock);

@@ -53,7 +53,7 @@ int bracket_open(struct request *request, const struct subject *subject, uint32_
 {
 	const struct properties *properties = &request->volume->properties;
 
-	memset(bracket, 0, sizeof *bracket);
+	*bracket = (struct bracket){0};
 	bracket->file = subject->file;
 	bracket->info = request->wire.header.unique | UINT64_C(1) << 63;
 	if (subject->file) {

@@ -22,13 +22,13 @@ void need_write(struct request *request, struct needs *needs)
 }
 
 /* One file's reads may run side by side: a context is stored only where a handler changed it. */
-static void keep_context(void **kept, const void *before, void *after)
+static void keep_context(context_slot *kept, const void *before, void *after)
 {
 	if (after != before)
-		__atomic_store_n(kept, after, __ATOMIC_RELEASE);
+		*kept = after;
 }
 
-static void **context_of(struct request *request, struct handle *handle)
+static context_slot *context_of(struct request *request, struct handle *handle)
 {
 	return request->volume->properties.fire_all_open_close_events ? &handle->context : &handle->file->handle_context;
 }
@@ -36,10 +36,10 @@ static void **context_of(struct request *request, struct handle *handle)
 static int read_piece(struct request *request, struct handle *handle, const char *path, int64_t position, char *buffer,
 		      uint32_t size, uint32_t *done)
 {
-	void **kept_file = &handle->file->context;
-	void **kept_handle = context_of(request, handle);
-	void *file_context = __atomic_load_n(kept_file, __ATOMIC_ACQUIRE);
-	void *handle_context = __atomic_load_n(kept_handle, __ATOMIC_ACQUIRE);
+	context_slot *kept_file = &handle->file->context;
+	context_slot *kept_handle = context_of(request, handle);
+	void *file_context = *kept_file;
+	void *handle_context = *kept_handle;
 	tenon_read_file_event event = {
 		.file_name = path,
 		.position = position,
@@ -104,7 +104,7 @@ int run_read(struct request *request)
 static int write_piece(struct request *request, struct handle *handle, const char *path, int64_t position, const char *buffer,
 		       uint32_t size, uint32_t *done)
 {
-	void **handle_context = context_of(request, handle);
+	context_slot *handle_context = context_of(request, handle);
 	tenon_write_file_event event = {
 		.file_name = path,
 		.position = position,

@@ -70,7 +70,8 @@ static int append(struct listing *listing, const char *name, uint64_t ino, uint3
 	return 0;
 }
 
-static void end_enumeration(struct tenon_volume *volume, struct listing *listing, const char *path, void **directory_context)
+static void end_enumeration(struct tenon_volume *volume, struct listing *listing, const char *path,
+			    context_slot *directory_context)
 {
 	tenon_close_directory_enumeration_event event = {
 		.directory_name = path,
@@ -108,8 +109,8 @@ struct source {
 	struct tenon_volume *volume;
 	const char *path;
 	uint64_t info;
-	void **directory_context;
-	void **handle_context;
+	context_slot *directory_context;
+	context_slot *handle_context;
 };
 
 static bool is_bad_name(const struct tenon_volume *volume, const char *name)

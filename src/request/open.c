@@ -146,7 +146,7 @@ void need_handle(struct request *request, struct needs *needs, uint64_t fh, bool
 		needs->path[0] = request->wire.header.nodeid;
 }
 
-static void **context_of(struct tenon_volume *volume, struct handle *handle)
+static context_slot *context_of(struct tenon_volume *volume, struct handle *handle)
 {
 	return volume->properties.fire_all_open_close_events ? &handle->context : &handle->file->handle_context;
 }

@@ -24,7 +24,7 @@ int count_links(struct request *request, const struct subject *subject, uint32_t
 
 /* Gives a node's one name a hidden one in directory. */
 static int move_to_hidden(struct request *request, const char *path, const struct target *name, struct node *from,
-			  struct node *directory, void **context)
+			  struct node *directory, context_slot *context)
 {
 	struct tenon_volume *volume = request->volume;
 	char hidden[HIDDEN_LENGTH + 1];
@@ -154,7 +154,7 @@ static int may_be_deleted(struct request *request, const struct subject *victim,
 	return event.can_be_deleted ? 0 : EPERM;
 }
 
-static int fire_delete(struct request *request, const char *path, void **context)
+static int fire_delete(struct request *request, const char *path, context_slot *context)
 {
 	tenon_delete_file_event event = {.file_name = path, .file_context = *context};
 	int error = fire_delete_file(&request->volume->events, &event);
@@ -176,7 +176,7 @@ static int ask(struct request *request, struct subject *victim, struct bracket *
 static int delete_closed(struct request *request, struct subject *victim, bool directory)
 {
 	struct bracket bracket;
-	void *context;
+	context_slot context;
 	int error = bracket_open(request, victim, TENON_GENERIC_WRITE, &bracket);
 
 	if (error)

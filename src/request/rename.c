@@ -84,7 +84,7 @@ static void done_all(struct renaming *renaming)
 	subject_done(&renaming->target);
 }
 
-static int fire_rename(struct request *request, const char *from, const char *to, void **context, bool exchange)
+static int fire_rename(struct request *request, const char *from, const char *to, context_slot *context, bool exchange)
 {
 	tenon_rename_or_move_file_event event = {
 		.file_name = from,

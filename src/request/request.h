@@ -109,8 +109,8 @@ int path_learn(struct request *request, const char *path, struct node **node);
 /* Contexts for an event about a file, and the open and close around it where the file is not open. */
 struct bracket {
 	struct open_file *file;
-	void *file_context;
-	void *handle_context;
+	context_slot file_context;
+	context_slot handle_context;
 	uint64_t info;
 	/* open_file has been fired for this bracket alone. */
 	bool own;

@@ -11,12 +11,15 @@
 
 struct listing;
 
+/* Changed only by whoever has the file's turn, but looked at by those who decide what a waiting request needs. */
+typedef void *_Atomic context_slot;
+
 struct open_file {
 	/* Pinned. Its file member leads back here unless the node's id has come back for another file. */
 	struct node *node;
-	void *context;
+	context_slot context;
 	/* Shared by all handles while fire_all_open_close_events is off. */
-	void *handle_context;
+	context_slot handle_context;
 	uint32_t handles;
 	/* A handler has answered open_file or create_file: close_file is due. */
 	bool opened;
@@ -32,7 +35,7 @@ struct open_file {
 struct handle {
 	uint64_t id;
 	struct open_file *file;
-	void *context;
+	context_slot context;
 	bool cleaned;
 	bool directory;
 	int flags;

@@ -187,6 +187,34 @@ def times_of_a_written_file_settle(s: Steps) -> None:
 
 
 @scenario
+def times_survive_forgetting(s: Steps) -> None:
+    """What was shown once is still so when the kernel has forgotten the file and must ask again.
+
+    Each file is made and written within one tick of the clock, where that can be, and closed after it."""
+    names = [f"f{n}" for n in range(30)]
+    for name in names:
+        fd = os.open(name, os.O_RDWR | os.O_CREAT)
+        os.write(fd, b"data")
+        s.later(fd)
+        os.close(fd)
+    seen = {name: (os.stat(name).st_mtime_ns, os.stat(name).st_ctime_ns) for name in names}
+    forget()
+    now = {name: (os.stat(name).st_mtime_ns, os.stat(name).st_ctime_ns) for name in names}
+    s.note("moved", sum(now[name] != seen[name] for name in names))
+
+
+def forget() -> None:
+    """Let the kernel drop the inodes that are not in use; where it may not be told so, nothing is lost."""
+    os.sync()
+    for _ in range(2):
+        try:
+            with open("/proc/sys/vm/drop_caches", "w") as file:
+                file.write("2")
+        except OSError:
+            pass
+
+
+@scenario
 def times_only_move_forward(s: Steps) -> None:
     """ctime never goes back, whichever clock stamped it."""
     s.put("f")

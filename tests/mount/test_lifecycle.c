@@ -1,0 +1,296 @@
+/*
+ * The life of a volume with real mounts: several places at once, coming and going, and every way to end.
+ *
+ * Needs root and /dev/fuse, else it is skipped (77), which is a failure where TENON_REQUIRE says that they are there.
+ */
+#include <drive.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define GUID "{11111111-2222-3333-4444-555555555555}"
+
+struct fixture {
+	char place[64];
+	char one[80], two[80];
+	tenon_volume *volume;
+	void *storage;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *fix = calloc(1, sizeof *fix);
+	char why[256];
+
+	strcpy(fix->place, "/tmp/tenon-lifecycle-XXXXXX");
+	if (!mkdtemp(fix->place))
+		return -1;
+	snprintf(fix->one, sizeof fix->one, "%s/one", fix->place);
+	snprintf(fix->two, sizeof fix->two, "%s/two", fix->place);
+	if (mkdir(fix->one, 0755) || mkdir(fix->two, 0755) || memory_drive.open("", false, &fix->storage, why, sizeof why) ||
+	    tenon_volume_new(&fix->volume, memory_drive.events, sizeof *memory_drive.events, fix->storage) ||
+	    memory_drive.configure(fix->volume, fix->storage) || tenon_initialize(fix->volume, GUID))
+		return -1;
+	*state = fix;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fix = *state;
+	char why[256];
+
+	while (umount2(fix->one, MNT_DETACH) == 0)
+		;
+	while (umount2(fix->two, MNT_DETACH) == 0)
+		;
+	tenon_volume_free(fix->volume);
+	memory_drive.close(fix->storage, why, sizeof why);
+	rmdir(fix->one);
+	rmdir(fix->two);
+	rmdir(fix->place);
+	free(fix);
+	return 0;
+}
+
+static void start(struct fixture *fix)
+{
+	assert_int_equal(tenon_create_storage(fix->volume), 0);
+	if (tenon_mount_media(fix->volume, 0))
+		fail_msg("%s", tenon_get_last_error(fix->volume));
+}
+
+static void add(struct fixture *fix, const char *place, uint32_t flags)
+{
+	if (tenon_add_mounting_point(fix->volume, place, flags, 0))
+		fail_msg("%s", tenon_get_last_error(fix->volume));
+}
+
+static int put(const char *folder, const char *name, const char *text)
+{
+	char path[128];
+	int fd, error = 0;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	fd = open(path, O_CREAT | O_WRONLY, 0644);
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		error = errno;
+	if (close(fd))
+		error = errno;
+	return error;
+}
+
+static void assert_has(const char *folder, const char *name, const char *text)
+{
+	char path[128], data[64] = "";
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, data, sizeof data - 1), strlen(text));
+	assert_string_equal(data, text);
+	close(fd);
+}
+
+static bool is_mounted(const char *folder)
+{
+	struct stat here, above;
+	char parent[128];
+
+	snprintf(parent, sizeof parent, "%s/..", folder);
+	return !stat(folder, &here) && !stat(parent, &above) && here.st_dev != above.st_dev;
+}
+
+static void several_places_show_one_volume(void **state)
+{
+	struct fixture *fix = *state;
+
+	start(fix);
+	add(fix, fix->one, 0);
+	add(fix, fix->two, TENON_MOUNT_READ_ONLY);
+	assert_int_equal(put(fix->one, "f", "hello"), 0);
+	assert_has(fix->two, "f", "hello");
+	assert_int_equal(put(fix->two, "g", "no"), EROFS);
+	assert_int_equal(tenon_get_mounting_point_count(fix->volume), 2);
+	assert_string_equal(tenon_get_mounting_point_name(fix->volume, 1), fix->two);
+	assert_int_equal(tenon_add_mounting_point(fix->volume, fix->one, 0, 0), EBUSY);
+	/* The drive lives on without a place, and comes back with what it had. */
+	assert_int_equal(tenon_remove_mounting_point(fix->volume, 0, NULL, 0, 0), 0);
+	assert_int_equal(tenon_remove_mounting_point(fix->volume, -1, fix->two, TENON_MOUNT_READ_ONLY, 0), 0);
+	assert_false(is_mounted(fix->one));
+	assert_false(is_mounted(fix->two));
+	assert_true(tenon_get_active(fix->volume));
+	add(fix, fix->two, 0);
+	assert_has(fix->two, "f", "hello");
+	assert_int_equal(tenon_unmount_media(fix->volume, false), 0);
+	assert_false(is_mounted(fix->two));
+	assert_false(tenon_get_active(fix->volume));
+}
+
+static void media_can_be_mounted_again(void **state)
+{
+	struct fixture *fix = *state;
+
+	assert_int_equal(tenon_create_storage(fix->volume), 0);
+	/* Points that were there before take effect with the media. */
+	add(fix, fix->one, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(tenon_mount_media(fix->volume, 0), 0);
+		assert_int_equal(put(fix->one, "f", "again"), 0);
+		assert_has(fix->one, "f", "again");
+		assert_int_equal(tenon_unmount_media(fix->volume, false), 0);
+		assert_false(is_mounted(fix->one));
+	}
+	assert_int_equal(tenon_delete_storage(fix->volume, false), 0);
+	assert_int_equal(tenon_delete_storage(fix->volume, false), EINVAL);
+}
+
+static void steps_cannot_be_taken_out_of_order(void **state)
+{
+	struct fixture *fix = *state;
+
+	assert_int_equal(tenon_mount_media(fix->volume, 0), EINVAL);
+	assert_int_equal(tenon_add_mounting_point(fix->volume, fix->one, 0, 0), EINVAL);
+	assert_int_equal(tenon_unmount_media(fix->volume, true), EINVAL);
+	start(fix);
+	assert_int_equal(tenon_create_storage(fix->volume), EBUSY);
+	assert_int_equal(tenon_mount_media(fix->volume, 0), EINVAL);
+	assert_int_equal(tenon_initialize(fix->volume, GUID), EBUSY);
+	assert_int_equal(tenon_set_use_hard_links(fix->volume, false), EBUSY);
+	assert_int_equal(tenon_delete_storage(fix->volume, false), EBUSY);
+	assert_int_equal(tenon_add_mounting_point(fix->volume, "/nowhere/at/all", 0, 0), ENOENT);
+	assert_int_equal(tenon_add_mounting_point(fix->volume, "/etc/passwd", 0, 0), ENOTDIR);
+	assert_int_equal(tenon_add_mounting_point(fix->volume, fix->one, 0x800, 0), EINVAL);
+	assert_int_equal(tenon_delete_storage(fix->volume, true), 0);
+}
+
+static void open_files_hold_the_volume(void **state)
+{
+	struct fixture *fix = *state;
+	char path[128];
+	int fd;
+
+	start(fix);
+	add(fix, fix->two, 0);
+	add(fix, fix->one, 0);
+	assert_int_equal(put(fix->one, "f", "kept"), 0);
+	snprintf(path, sizeof path, "%s/f", fix->one);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	/* Nothing changes: the place that could be unmounted is mounted again. */
+	assert_int_equal(tenon_unmount_media(fix->volume, false), EBUSY);
+	assert_true(is_mounted(fix->one));
+	assert_has(fix->two, "f", "kept");
+	/* By force they are cut off, but what was written is kept. */
+	assert_int_equal(pwrite(fd, "KEPT", 4, 0), 4);
+	assert_int_equal(tenon_unmount_media(fix->volume, true), 0);
+	/* The page cache may still take a write, but nobody is told that it was kept. */
+	assert_int_equal(pwrite(fd, "lost", 4, 0) < 0 ? -1 : fsync(fd), -1);
+	close(fd);
+	assert_int_equal(tenon_mount_media(fix->volume, 0), 0);
+	assert_has(fix->one, "f", "KEPT");
+}
+
+static void the_last_umount_ends_it(void **state)
+{
+	struct fixture *fix = *state;
+
+	start(fix);
+	add(fix, fix->one, 0);
+	add(fix, fix->two, 0);
+	assert_int_equal(put(fix->one, "f", "x"), 0);
+	assert_int_equal(umount2(fix->one, 0), 0);
+	assert_int_equal(tenon_wait_unmounted(fix->volume, 50), ETIMEDOUT);
+	assert_int_equal(umount2(fix->two, 0), 0);
+	assert_int_equal(tenon_wait_unmounted(fix->volume, 10000), 0);
+	assert_false(tenon_get_active(fix->volume));
+	assert_int_equal(tenon_unmount_media(fix->volume, false), EINVAL);
+	assert_int_equal(tenon_delete_storage(fix->volume, false), 0);
+}
+
+static void a_lazy_umount_ends_it_with_the_last_file(void **state)
+{
+	struct fixture *fix = *state;
+	char path[128];
+	int fd;
+
+	start(fix);
+	add(fix, fix->one, 0);
+	snprintf(path, sizeof path, "%s/f", fix->one);
+	fd = open(path, O_RDWR | O_CREAT, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(umount2(fix->one, MNT_DETACH), 0);
+	assert_int_equal(tenon_wait_unmounted(fix->volume, 100), ETIMEDOUT);
+	assert_int_equal(write(fd, "still", 5), 5);
+	close(fd);
+	assert_int_equal(tenon_wait_unmounted(fix->volume, 10000), 0);
+}
+
+static void points_and_the_watcher_do_not_race(void **state)
+{
+	struct fixture *fix = *state;
+
+	assert_int_equal(tenon_create_storage(fix->volume), 0);
+	for (int i = 0; i < 60; i++) {
+		assert_int_equal(tenon_mount_media(fix->volume, 0), 0);
+		add(fix, fix->one, 0);
+		add(fix, fix->two, 0);
+		assert_int_equal(tenon_remove_mounting_point(fix->volume, 0, NULL, 0, 0), 0);
+		assert_true(tenon_get_active(fix->volume));
+		assert_int_equal(tenon_remove_mounting_point(fix->volume, 0, NULL, 0, 0), 0);
+		assert_int_equal(tenon_unmount_media(fix->volume, false), 0);
+	}
+}
+
+static void volumes_in_one_process_are_strangers(void **state)
+{
+	struct fixture *fix = *state;
+	struct fixture *other;
+
+	assert_int_equal(set_up((void **)&other), 0);
+	start(fix);
+	start(other);
+	add(fix, fix->one, 0);
+	add(other, other->one, 0);
+	assert_int_equal(put(fix->one, "f", "one"), 0);
+	assert_int_equal(put(other->one, "f", "two"), 0);
+	assert_has(fix->one, "f", "one");
+	assert_int_equal(tenon_delete_storage(other->volume, true), 0);
+	assert_has(fix->one, "f", "one");
+	tear_down((void **)&other);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const char *required = getenv("TENON_REQUIRE");
+	const struct CMUnitTest tests[] = {
+		TEST(several_places_show_one_volume),
+		TEST(media_can_be_mounted_again),
+		TEST(steps_cannot_be_taken_out_of_order),
+		TEST(open_files_hold_the_volume),
+		TEST(the_last_umount_ends_it),
+		TEST(a_lazy_umount_ends_it_with_the_last_file),
+		TEST(points_and_the_watcher_do_not_race),
+		TEST(volumes_in_one_process_are_strangers),
+	};
+
+	if (geteuid() || access("/dev/fuse", R_OK | W_OK)) {
+		printf("skipped: needs root and /dev/fuse\n");
+		return required && strstr(required, "mount") ? 1 : 77;
+	}
+	return cmocka_run_group_tests_name("life cycle", tests, NULL, NULL);
+}
