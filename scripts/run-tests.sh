@@ -29,7 +29,8 @@ chmod 1777 "$TMPDIR"
 mounts() { awk -v folder="$TMPDIR/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort -r; }
 trap 'mounts | xargs -r umount -l; rm -rf "$TMPDIR"' EXIT
 
-# A drive runs in the background, so a sanitizer's report goes to a file, not to a stream that nobody reads.
+# A drive runs in the background, so a sanitizer's report goes to a file, not to a stream that nobody reads. (gcc's undefined-
+# behaviour sanitizer does not obey beside the address sanitizer: it ends the drive, whose user then fails.)
 reports=$TMPDIR/sanitizer
 export ASAN_OPTIONS="halt_on_error=1:exitcode=99:detect_stack_use_after_return=1:log_path=$reports${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 export UBSAN_OPTIONS="halt_on_error=1:exitcode=99:print_stacktrace=1:log_path=$reports${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"

@@ -201,16 +201,6 @@ bool mount_is_tenon(const char *path, const char *subtype)
 	return found;
 }
 
-void mount_sync(int fd)
-{
-	int root = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (root < 0)
-		return;
-	syncfs(root);
-	close(root);
-}
-
 /* fusectl is often not mounted: a detached mount of it serves as well. */
 static int open_fusectl(void)
 {

@@ -56,9 +56,6 @@ int mount_detach(const char *path, uint64_t mount_id, bool lazily);
 /* True when a mount of this type is what path shows. */
 bool mount_is_tenon(const char *path, const char *subtype);
 
-/* Writes what the kernel has cached for the mount that fd, a descriptor of its root, belongs to. */
-void mount_sync(int fd);
-
 /* Cuts the connection: every caller gets an error. */
 int mount_abort(const struct mount *mount);
 

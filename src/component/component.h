@@ -68,6 +68,9 @@ void service_finish(struct session *session);
 /* Collects a thread that has ended by itself. */
 void service_collect(struct session *session);
 
+/* cutoff.c: ends a connection that is still in use. */
+void cut_off(struct session *session);
+
 /* points.c, under the session's lock. */
 int points_attach(struct session *session, struct point *point);
 int points_attach_all(struct session *session);

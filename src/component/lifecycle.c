@@ -307,23 +307,6 @@ static int detach(struct session *session, bool force)
 	return error;
 }
 
-/* What can still be written is written; then everybody who waits for us gets an error. */
-static void cut_off(struct session *session)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&session->lock);
-	/* Once it is ending, the service thread is closing this very descriptor. */
-	if (session->state == SESSION_MOUNTED && session->mount.master >= 0)
-		fd = fcntl(session->mount.master, F_DUPFD_CLOEXEC, 3);
-	pthread_mutex_unlock(&session->lock);
-	if (fd >= 0) {
-		mount_sync(fd);
-		close(fd);
-	}
-	mount_abort(&session->mount);
-}
-
 int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 {
 	struct session *session = volume->session;

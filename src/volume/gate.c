@@ -50,14 +50,15 @@ static bool add_to_chain(struct claim *claim, struct node *node)
 {
 	if (claim->chain_length == claim->chain_room) {
 		bool was_fixed = claim->chain == claim->fixed;
-		struct node **larger = realloc(was_fixed ? NULL : claim->chain, claim->chain_room * 2 * sizeof *larger);
+		unsigned room = 2 * (was_fixed ? CLAIM_FIXED : claim->chain_room);
+		struct node **larger = realloc(was_fixed ? NULL : claim->chain, room * sizeof *larger);
 
 		if (!larger)
 			return false;
 		if (was_fixed)
 			memcpy(larger, claim->fixed, sizeof claim->fixed);
 		claim->chain = larger;
-		claim->chain_room *= 2;
+		claim->chain_room = room;
 	}
 	claim->chain[claim->chain_length++] = node;
 	return true;

@@ -20,8 +20,8 @@
 #define GUID "{11111111-2222-3333-4444-555555555555}"
 
 struct fixture {
-	char place[64];
-	char one[80], two[80];
+	char place[100];
+	char one[112], two[112];
 	tenon_volume *volume;
 	void *storage;
 };
@@ -31,7 +31,7 @@ static int set_up(void **state)
 	struct fixture *fix = calloc(1, sizeof *fix);
 	char why[256];
 
-	strcpy(fix->place, "/tmp/tenon-lifecycle-XXXXXX");
+	snprintf(fix->place, sizeof fix->place, "%s/tenon-life-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(fix->place))
 		return -1;
 	snprintf(fix->one, sizeof fix->one, "%s/one", fix->place);

@@ -1,0 +1,73 @@
+/*
+ * Unmounting by force: what the kernel still holds of open files is written, then the connection is cut.
+ *
+ * Through the master, since the places are detached by now; the workers still answer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "component/component.h"
+
+/* Paths of the regular files that are open and have a name; NULL at the end, or where memory is short. */
+static char **list_open_files(struct tenon_volume *volume)
+{
+	char **paths;
+	size_t count = 0;
+
+	volume_lock(volume);
+	paths = calloc(volume->handles.count + 1u, sizeof *paths);
+	for (uint32_t i = 0; paths && i < volume->handles.room; i++) {
+		const struct handle *handle = volume->handles.slots[i];
+		struct path path;
+
+		if (!handle || !S_ISREG(handle->file->node->mode) || handle->file->node->hidden)
+			continue;
+		path_init(&path);
+		if (!tree_path(handle->file->node, NULL, &path))
+			paths[count] = strdup(path.text);
+		count += paths[count] != NULL;
+		path_done(&path);
+	}
+	volume_unlock(volume);
+	return paths;
+}
+
+/*
+ * syncfs(2) would start the writing and not wait for it: the kernel does not trust FUSE servers to finish (seen on 6.18). A range of
+ * one file it waits for.
+ */
+static void write_back(int root, const char *path)
+{
+	int fd = openat(root, path + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+	close(fd);
+}
+
+void cut_off(struct session *session)
+{
+	int root = -1;
+	char **paths = NULL;
+
+	pthread_mutex_lock(&session->lock);
+	/* Once it is ending, the service thread is closing this very descriptor. */
+	if (session->state == SESSION_MOUNTED && session->mount.master >= 0)
+		root = openat(session->mount.master, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	pthread_mutex_unlock(&session->lock);
+	if (root >= 0) {
+		paths = list_open_files(session->volume);
+		for (char **at = paths; at && *at; at++) {
+			write_back(root, *at);
+			free(*at);
+		}
+		free(paths);
+		close(root);
+	}
+	mount_abort(&session->mount);
+}
