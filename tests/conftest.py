@@ -35,7 +35,7 @@ def missing(what: str, why: str) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Being told to end is a reason to clean up, not to vanish."""
     def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
+        pytest.exit(f"ended by signal {number}", 128 + number)
     signal.signal(signal.SIGTERM, end)
 
 

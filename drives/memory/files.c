@@ -44,7 +44,8 @@ void memory_read_file(tenon_volume *volume, tenon_read_file_event *event)
 }
 
 /* The node is locked. All or nothing: the kernel's page cache cannot make anything of a write that was half done. */
-static int write_locked(struct tree *tree, struct node *node, int64_t position, const void *buffer, uint32_t size)
+static int write_locked(struct tree *tree, struct node *node, int64_t position, const void *buffer, uint32_t size,
+			bool keep_times)
 {
 	int64_t end;
 	int error;
@@ -58,8 +59,8 @@ static int write_locked(struct tree *tree, struct node *node, int64_t position, 
 	}
 	if (end > node->size)
 		node->size = end;
-	node->last_write_time = node_now();
-	node->change_time = node->last_write_time;
+	if (!keep_times)
+		node->last_write_time = node->change_time = node_now();
 	return 0;
 }
 
@@ -72,7 +73,7 @@ void memory_write_file(tenon_volume *volume, tenon_write_file_event *event)
 	if (event->result_code)
 		return;
 	pthread_rwlock_wrlock(&node->lock);
-	event->result_code = write_locked(tree, node, event->position, event->buffer, event->bytes_to_write);
+	event->result_code = write_locked(tree, node, event->position, event->buffer, event->bytes_to_write, event->keep_times);
 	pthread_rwlock_unlock(&node->lock);
 	if (!event->result_code)
 		event->bytes_written = event->bytes_to_write;

@@ -113,6 +113,7 @@ static int write_piece(struct request *request, struct handle *handle, const cha
 		.handle_info = handle->id,
 		.file_context = handle->file->context,
 		.handle_context = *handle_context,
+		.keep_times = ((const struct wire_write_in *)request->wire.arg)->write_flags & WIRE_WRITE_CACHE,
 	};
 	int error = fire_write_file(&request->volume->events, &event);
 

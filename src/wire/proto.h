@@ -100,6 +100,8 @@ enum wire_opcode {
 
 #define WIRE_GETATTR_FH (1u << 0)
 #define WIRE_OPEN_KILL_SUIDGID (1u << 0)
+/* WRITE: a page of the kernel's cache; the handle is a guess and nobody is the caller. */
+#define WIRE_WRITE_CACHE (1u << 0)
 #define WIRE_WRITE_KILL_SUIDGID (1u << 2)
 
 /* How an opened file behaves. */
