@@ -178,7 +178,7 @@ static void read_file(tenon_volume *volume, tenon_read_file_event *event)
 static void write_file(tenon_volume *volume, tenon_write_file_event *event)
 {
 	event->result_code = store_write(store_of(volume), ref_of(event->file_context, event->file_name), event->position,
-					 event->buffer, event->bytes_to_write);
+					 event->buffer, event->bytes_to_write, event->keep_times);
 	event->bytes_written = event->result_code ? 0 : event->bytes_to_write;
 }
 

@@ -49,7 +49,8 @@ int store_read(struct store *store, struct store_ref ref, int64_t position, void
 	return error;
 }
 
-static int write_locked(struct store *store, struct store_ref ref, int64_t position, const void *buffer, size_t length)
+static int write_locked(struct store *store, struct store_ref ref, int64_t position, const void *buffer, size_t length,
+			bool keep_times)
 {
 	struct store_node node;
 	int error = get_file(store, ref, &node);
@@ -58,11 +59,12 @@ static int write_locked(struct store *store, struct store_ref ref, int64_t posit
 		error = blocks_write(store, &node, position, buffer, length);
 	if (error)
 		return error;
-	node.mtime = node.ctime = node_clock();
+	if (!keep_times)
+		node.mtime = node.ctime = node_clock();
 	return node_put(store, &node);
 }
 
-int store_write(struct store *store, struct store_ref ref, int64_t position, const void *buffer, size_t length)
+int store_write(struct store *store, struct store_ref ref, int64_t position, const void *buffer, size_t length, bool keep_times)
 {
 	int error;
 
@@ -75,7 +77,7 @@ int store_write(struct store *store, struct store_ref ref, int64_t position, con
 	store_lock(store);
 	error = change_begin(store, (int64_t)length);
 	if (!error)
-		error = change_end(store, write_locked(store, ref, position, buffer, length));
+		error = change_end(store, write_locked(store, ref, position, buffer, length, keep_times));
 	store_unlock(store);
 	return error;
 }

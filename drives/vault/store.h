@@ -98,7 +98,8 @@ int store_get_target(struct store *store, struct store_ref ref, void *buffer, si
 
 /* Fewer bytes than length: the file ends there. */
 int store_read(struct store *store, struct store_ref ref, int64_t position, void *buffer, size_t length, size_t *done);
-int store_write(struct store *store, struct store_ref ref, int64_t position, const void *buffer, size_t length);
+/* keep_times: somebody else sees to mtime and ctime. */
+int store_write(struct store *store, struct store_ref ref, int64_t position, const void *buffer, size_t length, bool keep_times);
 int store_set_size(struct store *store, struct store_ref ref, int64_t size);
 
 int store_is_empty(struct store *store, struct store_ref ref, bool *empty);

@@ -172,7 +172,7 @@ void make_file(struct store *store, const char *path, const char *text)
 {
 	int64_t id = make(store, path, S_IFREG | 0644);
 
-	assert_int_equal(store_write(store, by_id(id), 0, text, strlen(text)), 0);
+	assert_int_equal(store_write(store, by_id(id), 0, text, strlen(text), false), 0);
 	store_release(store, id);
 }
 

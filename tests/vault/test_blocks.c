@@ -16,7 +16,7 @@ static int64_t make_empty(struct place *place)
 
 static void put(struct place *place, int64_t position, const void *data, size_t length)
 {
-	assert_int_equal(store_write(place->store, at("/f"), position, data, length), 0);
+	assert_int_equal(store_write(place->store, at("/f"), position, data, length, false), 0);
 }
 
 static void cut(struct place *place, int64_t size)
@@ -205,8 +205,8 @@ static void the_largest_file(void **state)
 	put(place, largest - 1, "x", 1);
 	expect_shape(place, largest, 1);
 	expect(place, largest - 1, "x", 1);
-	assert_int_equal(store_write(place->store, at("/f"), largest - 1, "xy", 2), EFBIG);
-	assert_int_equal(store_write(place->store, at("/f"), INT64_MAX, "x", 1), EFBIG);
+	assert_int_equal(store_write(place->store, at("/f"), largest - 1, "xy", 2, false), EFBIG);
+	assert_int_equal(store_write(place->store, at("/f"), INT64_MAX, "x", 1, false), EFBIG);
 	assert_int_equal(store_set_size(place->store, at("/f"), largest + 1), EFBIG);
 	assert_int_equal(store_set_size(place->store, at("/f"), -1), EINVAL);
 	cut(place, largest - 1);
@@ -227,7 +227,7 @@ static void writing_sets_the_times(void **state)
 
 	make_empty(place);
 	assert_int_equal(store_set_attributes(place->store, at("/f"), &change), 0);
-	assert_int_equal(store_write(place->store, at("/f"), 0, "", 0), 0);
+	assert_int_equal(store_write(place->store, at("/f"), 0, "", 0, false), 0);
 	assert_int_equal(look(place->store, "/f").mtime.tv_sec, 1000);
 	put(place, 0, "x", 1);
 	node = look(place->store, "/f");
@@ -248,9 +248,9 @@ static void only_regular_files_have_bytes(void **state)
 	make_directory(place->store, "/d");
 	store_release(place->store, make(place->store, "/p", S_IFIFO | 0600));
 	assert_int_equal(store_read(place->store, at("/d"), 0, &byte, 1, &done), EISDIR);
-	assert_int_equal(store_write(place->store, at("/d"), 0, "x", 1), EISDIR);
+	assert_int_equal(store_write(place->store, at("/d"), 0, "x", 1, false), EISDIR);
 	assert_int_equal(store_set_size(place->store, at("/d"), 0), EISDIR);
-	assert_int_equal(store_write(place->store, at("/p"), 0, "x", 1), EINVAL);
+	assert_int_equal(store_write(place->store, at("/p"), 0, "x", 1, false), EINVAL);
 }
 
 /* More blocks than are freed in one change. */

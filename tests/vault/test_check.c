@@ -18,7 +18,7 @@ static void build_vault(struct place *place)
 	memset(data, 'x', sizeof data);
 	make_file(place->store, "/large", "");
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(store_write(place->store, at("/large"), i * 65536 * 3, data, sizeof data), 0);
+		assert_int_equal(store_write(place->store, at("/large"), i * 65536 * 3, data, sizeof data, false), 0);
 	store_release(place->store, make(place->store, "/link", S_IFLNK | 0777));
 	assert_int_equal(store_set_special(place->store, at("/link"), S_IFLNK, 0, "target", 6), 0);
 	store_release(place->store, make(place->store, "/fifo", S_IFIFO | 0600));
@@ -192,7 +192,7 @@ static void use(struct place *place)
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
 		(void)store_read(place->store, at(paths[i]), 0, buffer, sizeof buffer, &done);
 		(void)store_get_target(place->store, at(paths[i]), buffer, sizeof buffer, &done);
-		(void)store_write(place->store, at(paths[i]), 4000, buffer, 200000);
+		(void)store_write(place->store, at(paths[i]), 4000, buffer, 200000, false);
 		(void)store_set_size(place->store, at(paths[i]), 5000);
 		(void)store_get_path(place->store, (int64_t)i, buffer, sizeof buffer);
 	}

@@ -25,7 +25,7 @@ static void count_up(struct place *place, int tell)
 		sprintf(to, "/n-%d", i);
 		sprintf(text, "%08d", i);
 		assert_int_equal(store_rename(place->store, from, to, false), 0);
-		assert_int_equal(store_write(place->store, at("/count"), 0, text, DIGITS), 0);
+		assert_int_equal(store_write(place->store, at("/count"), 0, text, DIGITS, false), 0);
 		make_file(place->store, "/temporary", text);
 		assert_int_equal(store_unlink(place->store, "/temporary"), 0);
 		strcpy(from, to);

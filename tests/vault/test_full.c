@@ -37,7 +37,7 @@ static int write_chunk(struct store *store, int64_t number)
 
 	assert_non_null(data);
 	memset(data, (int)('a' + number % 26), CHUNK);
-	error = store_write(store, at("/f"), number * CHUNK, data, CHUNK);
+	error = store_write(store, at("/f"), number * CHUNK, data, CHUNK, false);
 	free(data);
 	return error;
 }
@@ -123,7 +123,7 @@ static void many_small_files_fill_it_too(void **state)
 		error = store_create(place->store, path, &new, &id);
 		if (error)
 			break;
-		error = store_write(place->store, by_id(id), 0, data, sizeof data);
+		error = store_write(place->store, by_id(id), 0, data, sizeof data, false);
 		store_release(place->store, id);
 		if (error)
 			break;

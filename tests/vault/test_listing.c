@@ -114,7 +114,7 @@ static void what_changed_meanwhile_is_shown_as_it_is(void **state)
 	assert_true(next(listing, name, &node));
 	assert_string_equal(name, "a");
 	assert_int_equal(store_unlink(place->store, "/b"), 0);
-	assert_int_equal(store_write(place->store, at("/c"), 0, "text", 4), 0);
+	assert_int_equal(store_write(place->store, at("/c"), 0, "text", 4, false), 0);
 	assert_true(next(listing, name, &node));
 	assert_string_equal(name, "c");
 	assert_int_equal(node.size, 4);

@@ -107,7 +107,7 @@ static void all_names_of_a_file_are_one_file(void **state)
 	assert_int_equal(look(place->store, "/a").links, 2);
 	expect_touched(place->store, "/a", false, true);
 	expect_touched(place->store, "/d", true, true);
-	assert_int_equal(store_write(place->store, at("/d/b"), 0, "T", 1), 0);
+	assert_int_equal(store_write(place->store, at("/d/b"), 0, "T", 1, false), 0);
 	expect_text(place->store, "/a", "Text");
 	age(place->store, "/d/b");
 	assert_int_equal(store_unlink(place->store, "/a"), 0);

@@ -258,7 +258,7 @@ static void nothing_can_be_changed_when_read_only(void **state)
 	make_vault(place);
 	assert_int_equal(place_try_open(place, true), 0);
 	assert_int_equal(store_create(place->store, "/b", &new, &id), EROFS);
-	assert_int_equal(store_write(place->store, at("/a"), 0, "x", 1), EROFS);
+	assert_int_equal(store_write(place->store, at("/a"), 0, "x", 1, false), EROFS);
 	assert_int_equal(store_set_size(place->store, at("/a"), 0), EROFS);
 	assert_int_equal(store_unlink(place->store, "/a"), EROFS);
 	assert_int_equal(store_rename(place->store, "/a", "/b", false), EROFS);
@@ -407,7 +407,7 @@ static void the_block_size_is_the_vaults_own(void **state)
 	place_sql(place, "UPDATE meta SET value = 262144 WHERE key = 'block_size'");
 	place_open(place);
 	make_file(place->store, "/a", "text");
-	assert_int_equal(store_write(place->store, at("/a"), 252 * 1024, "end", 3), 0);
+	assert_int_equal(store_write(place->store, at("/a"), 252 * 1024, "end", 3, false), 0);
 	place_reopen(place);
 	assert_int_equal(store_max_file_size(place->store), INT64_C(262144) << 31);
 	assert_int_equal(look(place->store, "/a").allocated, 2 * STORE_UNIT);

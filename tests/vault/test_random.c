@@ -63,7 +63,7 @@ static void random_write(struct store *store, struct model *model, int file)
 		model->present[i] = true;
 	if (model->size < position + length)
 		model->size = position + length;
-	assert_int_equal(store_write(store, at(path_of(file)), position, model->bytes + position, (size_t)length), 0);
+	assert_int_equal(store_write(store, at(path_of(file)), position, model->bytes + position, (size_t)length, false), 0);
 }
 
 static void random_cut(struct store *store, struct model *model, int file)

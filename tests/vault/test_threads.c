@@ -35,7 +35,7 @@ static void open_and_close(struct worker *worker, const char *path)
 
 	if (store_hold(worker->store, at(path), &id))
 		return;
-	worker->failures += store_write(worker->store, by_id(id), below(worker, 200000), path, strlen(path)) != 0;
+	worker->failures += store_write(worker->store, by_id(id), below(worker, 200000), path, strlen(path), false) != 0;
 	worker->failures += store_read(worker->store, by_id(id), 0, buffer, sizeof buffer, &done) != 0;
 	store_release(worker->store, id);
 }
@@ -98,7 +98,7 @@ static void *work(void *argument)
 	sprintf(own, "/own-%d", worker->number);
 	for (int i = 0; i < ROUNDS; i++) {
 		disturb(worker);
-		worker->failures += store_write(worker->store, at(own), 0, &i, sizeof i) != 0;
+		worker->failures += store_write(worker->store, at(own), 0, &i, sizeof i, false) != 0;
 		worker->failures +=
 			store_read(worker->store, at(own), 0, text, sizeof text, &done) != 0 || memcmp(text, &i, sizeof i) != 0;
 		if (i % 100 == 0)
