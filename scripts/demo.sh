@@ -84,7 +84,9 @@ say "Remove one name; the file stays under the other:"
 show rm drive/notes.txt
 show stat -c '%n: inode %i, %h links, %s bytes' drive/same-notes.txt
 [ "$(stat -c %h drive/same-notes.txt)" = 1 ] || fail "the link count is not 1"
-ln drive/same-notes.txt drive/notes.txt
+
+say "And give it its first name back:"
+show ln drive/same-notes.txt drive/notes.txt
 
 say "Unmount. The drive's process has ended when the command returns, and all is in the one file:"
 picture drive >before

@@ -32,11 +32,21 @@ def missing(what: str, why: str) -> None:
     pytest.skip(why)
 
 
+_ended_by: list[int] = []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Being told to end is a reason to clean up, not to vanish."""
     def end(number: int, frame: object) -> None:
+        _ended_by.append(number)
         pytest.exit(f"ended by signal {number}", 128 + number)
     signal.signal(signal.SIGTERM, end)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The signal may have come where exceptions are swallowed."""
+    if _ended_by:
+        pytest.exit(f"ended by signal {_ended_by[0]}", 128 + _ended_by[0])
 
 
 @pytest.fixture(scope="session")
