@@ -30,6 +30,7 @@ struct entry {
 	bool answers;
 	/* 0: not known. */
 	pid_t pid;
+	unsigned int volume_id;
 };
 
 static struct entry describe(const struct mount *mount)
@@ -43,6 +44,7 @@ static struct entry describe(const struct mount *mount)
 		process = state_watch(&state);
 		if (process >= 0) {
 			entry.pid = state.pid;
+			entry.volume_id = state.volume_id;
 			close(process);
 		}
 	}
@@ -88,12 +90,12 @@ static void print_table(const struct mounts *mounts)
 		point = wider(point, mount->point);
 		options = wider(options, mount->options);
 	}
-	printf("%-*s  %-*s  %6s  %6s  %-*s  %s\n", source, "SOURCE", point, "MOUNTPOINT", "SIZE", "USED", options, "OPTIONS",
-	       "PID");
+	printf("%-*s  %-*s  %6s  %6s  %-*s  %-8s  %s\n", source, "SOURCE", point, "MOUNTPOINT", "SIZE", "USED", options,
+	       "OPTIONS", "ID", "PID");
 	for (size_t i = 0; i < mounts->count; i++) {
 		const struct mount *mount = &mounts->list[i];
 		struct entry entry;
-		char size[16], used[16], pid[16] = "-";
+		char size[16], used[16], pid[16] = "-", id[16] = "-";
 
 		if (!mount_is_tenon(mount))
 			continue;
@@ -102,8 +104,10 @@ static void print_table(const struct mounts *mounts)
 		write_size(used, &entry, entry.usage.used);
 		if (entry.pid)
 			snprintf(pid, sizeof pid, "%d", (int)entry.pid);
-		printf("%-*s  %-*s  %6s  %6s  %-*s  %s\n", source, mount->source, point, mount->point, size, used, options,
-		       mount->options, pid);
+		if (entry.pid)
+			snprintf(id, sizeof id, "%08x", entry.volume_id);
+		printf("%-*s  %-*s  %6s  %6s  %-*s  %-8s  %s\n", source, mount->source, point, mount->point, size, used, options,
+		       mount->options, id, pid);
 	}
 }
 
@@ -135,9 +139,9 @@ static void print_json_entry(const struct entry *entry)
 	else
 		printf("\"size\": null, \"used\": null, ");
 	if (entry->pid)
-		printf("\"pid\": %d}", (int)entry->pid);
+		printf("\"volume_id\": \"%08x\", \"pid\": %d}", entry->volume_id, (int)entry->pid);
 	else
-		printf("\"pid\": null}");
+		printf("\"volume_id\": null, \"pid\": null}");
 }
 
 static void print_json(const struct mounts *mounts)

@@ -127,6 +127,7 @@ static void announce(struct service *service)
 	int error;
 
 	state_of_self(&service->state);
+	service->state.volume_id = tenon_get_volume_id(service->volume);
 	strcpy(service->state.point, service->plan->point);
 	strcpy(service->state.drive, service->plan->drive);
 	error = mounts_read(&mounts, 0);

@@ -115,13 +115,18 @@ static void read_text(char *to, size_t room, const char *from)
 
 static int write_file(int folder, const char *name, const struct state *state)
 {
-	int fd = openat(folder, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	char fresh[32];
+	int fd;
+	FILE *file;
 	int error = 0;
 
+	/* Drives that start at the same time have a file each. */
+	snprintf(fresh, sizeof fresh, ".new-%d", (int)state->pid);
+	fd = openat(folder, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!file)
 		return errno;
-	fprintf(file, "pid %d\nstart %llu\n", (int)state->pid, state->start);
+	fprintf(file, "pid %d\nstart %llu\nvolume %u\n", (int)state->pid, state->start, state->volume_id);
 	write_text(file, "drive", state->drive);
 	write_text(file, "point", state->point);
 	write_text(file, "failure", state->failure);
@@ -129,7 +134,7 @@ static int write_file(int folder, const char *name, const struct state *state)
 		error = EIO;
 	if (fclose(file) && !error)
 		error = errno;
-	if (!error && renameat(folder, ".new", folder, name))
+	if (!error && renameat(folder, fresh, folder, name))
 		error = errno;
 	return error;
 }
@@ -141,6 +146,8 @@ static void read_line(struct state *state, char *line)
 		state->pid = (pid_t)strtol(line + 4, NULL, 10);
 	else if (!strncmp(line, "start ", 6))
 		state->start = strtoull(line + 6, NULL, 10);
+	else if (!strncmp(line, "volume ", 7))
+		state->volume_id = (unsigned int)strtoul(line + 7, NULL, 10);
 	else if (!strncmp(line, "drive ", 6))
 		read_text(state->drive, sizeof state->drive, line + 6);
 	else if (!strncmp(line, "point ", 6))

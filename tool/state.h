@@ -12,6 +12,8 @@ struct state {
 	pid_t pid;
 	/* When the process started, in clock ticks since boot: process ids come again, this does not. */
 	unsigned long long start;
+	/* What get_volume_id answered. */
+	unsigned int volume_id;
 	char drive[PATH_MAX];
 	char point[PATH_MAX];
 	/* What went wrong when the drive was closed; empty as long as nothing did. */
