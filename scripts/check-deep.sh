@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+export TEST_LIMIT=${TEST_LIMIT:-3600} TENON_THOROUGH=1 TENON_ROUNDS=${TENON_ROUNDS:-20000}
 failed=0
 step() {
     echo "=== $*"
@@ -10,8 +11,6 @@ step() {
 }
 step make test MESON_OPTIONS=-Dwerror=true
 step scripts/lint.sh
-export TEST_LIMIT=${TEST_LIMIT:-3600}
-export TENON_RANDOM_STEPS=${TENON_RANDOM_STEPS:-100000}
 step scripts/run-sanitized.sh asan
 step scripts/run-sanitized.sh tsan
 [ "$failed" = 0 ] && echo "check-deep: passed"

@@ -39,7 +39,7 @@ export TSAN_OPTIONS="halt_on_error=1:exitcode=99:second_deadlock_stack=1:log_pat
 failed=0
 broken=0 # what no runner counts
 rm -f "$build"/meson-logs/testlog*
-timeout --kill-after=30 "$limit" meson test -C "$build" --print-errorlogs || failed=1
+timeout --kill-after=30 "$limit" meson test -C "$build" --timeout-multiplier 5 --print-errorlogs || failed=1
 
 xml=()
 for suite in parity real tool examples; do

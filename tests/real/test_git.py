@@ -83,11 +83,10 @@ def test_clone_and_work(drive: Tenon, plain: Path, need) -> None:
     assert git(drive.root / "linked", "rev-parse", "HEAD") == git(clones[0], "rev-parse", "HEAD")
 
 
+@pytest.mark.parametrize("drive", ["vault"], indirect=True)
 def test_status_needs_no_refresh(drive: Tenon, plain: Path, need) -> None:
     """What the index remembers of the files (inode, times, size) is still so in the next process."""
     need("git", shutil.which("git"), "git is not installed")
-    if drive.drive != "vault":
-        pytest.skip("only a vault is mounted again")
     git(plain, "clone", "-q", "--no-local", origin(plain), drive.root / "clone")
     git(drive.root / "clone", "update-index", "--refresh")
     drive.again()
