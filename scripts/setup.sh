@@ -27,11 +27,11 @@ need_build() {
     need pkg-config "finds the libraries" command_there pkg-config
     need python3 "generates the public headers and the reference" command_there python3
     need libsqlite3-dev "the vault drive keeps its tree in one SQLite file" library sqlite3
-    need libcmocka-dev "unit tests in C, which are part of the build" library cmocka
     need mount "umount(8)" command_there umount
 }
 
 need_test() {
+    need libcmocka-dev "unit tests in C" library cmocka
     need python3 "tests of real mounts" test -x /usr/bin/python3
     need python3-pytest "tests of real mounts" module pytest
     need git "real programs on real mounts: git is one" command_there git

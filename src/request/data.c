@@ -113,7 +113,9 @@ static int write_piece(struct request *request, struct handle *handle, const cha
 		.handle_info = handle->id,
 		.file_context = handle->file->context,
 		.handle_context = *handle_context,
-		.keep_times = ((const struct wire_write_in *)request->wire.arg)->write_flags & WIRE_WRITE_CACHE,
+		/* Pages of a shared mapping come this way without a write-back cache too, and then nobody else sees to the times. */
+		.keep_times = uses_write_back(request->volume) &&
+			      (((const struct wire_write_in *)request->wire.arg)->write_flags & WIRE_WRITE_CACHE),
 	};
 	int error = fire_write_file(&request->volume->events, &event);
 

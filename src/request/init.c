@@ -10,6 +10,11 @@
 #define MAX_WRITE (1u << 20)
 #define MAX_PAGES 256
 
+bool uses_write_back(const struct tenon_volume *volume)
+{
+	return volume->properties.file_cache != TENON_FILE_CACHE_NONE && !volume->properties.file_cache_policy_write_through;
+}
+
 static uint64_t wanted(const struct tenon_volume *volume)
 {
 	const struct properties *properties = &volume->properties;
@@ -21,7 +26,7 @@ static uint64_t wanted(const struct tenon_volume *volume)
 	/* Where attributes are asked for again, a new size or mtime drops the pages; else only changes through the volume count.
 	 */
 	flags |= lasting ? WIRE_EXPLICIT_INVAL_DATA : WIRE_AUTO_INVAL_DATA;
-	if (properties->file_cache != TENON_FILE_CACHE_NONE && !properties->file_cache_policy_write_through)
+	if (uses_write_back(volume))
 		flags |= WIRE_WRITEBACK_CACHE;
 	if (properties->use_reparse_points && lasting)
 		flags |= WIRE_CACHE_SYMLINKS;

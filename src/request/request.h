@@ -128,6 +128,10 @@ int hide_file(struct request *request, struct subject *subject, struct node *par
 int move_hidden_out(struct request *request, struct node *directory);
 /* Fires what a removed name needs after delete_file: the tree forgets it. */
 void name_removed(struct request *request, struct node *parent, const char *name, struct node *node, bool was_last);
+/* Makes the kernel ask for a file's attributes again. */
+void invalidate_attributes(struct tenon_volume *volume, uint64_t nodeid);
+/* The kernel's write-back cache is in use: it owns sizes and times of files until it has written. */
+bool uses_write_back(const struct tenon_volume *volume);
 int kill_privileges(struct request *request, struct subject *subject, struct bracket *bracket);
 /* The links that a file has without its hidden names, where use_hard_links is on; else 1. */
 int count_links(struct request *request, const struct subject *subject, uint32_t *links);

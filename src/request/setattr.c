@@ -113,7 +113,7 @@ static uint32_t without_privileges(uint32_t mode)
 }
 
 /* The kernel keeps the mode it knows: what a write has changed it must be told. */
-static void invalidate_attributes(struct tenon_volume *volume, uint64_t nodeid)
+void invalidate_attributes(struct tenon_volume *volume, uint64_t nodeid)
 {
 	const struct wire_notify_inval_inode_out out = {.ino = nodeid, .off = -1};
 
@@ -141,6 +141,13 @@ static int apply(struct request *request, struct subject *subject, struct bracke
 	bool kill = (in->valid & WIRE_SET_KILL_SUIDGID) || (change.valid & (TENON_SET_UID | TENON_SET_GID));
 	int error = 0;
 
+	/* chown(2) of neither owner: it arrives as a change of nothing, which clears set-id bits and counts as a change (seen on 6.18). */
+	if (!(change.valid & ~(uint32_t)TENON_SET_CHANGE_TIME) && !(in->valid & WIRE_SET_SIZE)) {
+		kill = true;
+		if (!change.valid)
+			clock_gettime(CLOCK_REALTIME_COARSE, &change.ctime);
+		change.valid |= TENON_SET_CHANGE_TIME;
+	}
 	if (kill && !(change.valid & TENON_SET_MODE))
 		error = kill_privileges(request, subject, bracket);
 	if (!error && (in->valid & WIRE_SET_SIZE))
@@ -150,22 +157,47 @@ static int apply(struct request *request, struct subject *subject, struct bracke
 	return error;
 }
 
+/* A fifo, socket, device or directory that is in use without our knowing: there is nobody to tell but the kernel. */
+static int change_gone(struct request *request, struct subject *subject, const struct wire_setattr_in *in)
+{
+	if (S_ISREG(subject->mode) || S_ISLNK(subject->mode))
+		return ESTALE;
+	volume_lock(request->volume);
+	if (in->valid & WIRE_SET_MODE)
+		subject->mode = (subject->mode & S_IFMT) | (in->mode & 07777);
+	if (in->valid & WIRE_SET_UID)
+		subject->uid = in->uid;
+	if (in->valid & WIRE_SET_GID)
+		subject->gid = in->gid;
+	subject->node->mode = subject->mode;
+	subject->node->uid = subject->uid;
+	subject->node->gid = subject->gid;
+	volume_unlock(request->volume);
+	return 0;
+}
+
+static int change_there(struct request *request, struct subject *subject, const struct wire_setattr_in *in)
+{
+	struct bracket bracket;
+	int error = bracket_open(request, subject, TENON_GENERIC_WRITE, &bracket);
+
+	if (error)
+		return error;
+	error = apply(request, subject, &bracket, in);
+	bracket_close(request, subject->path.text, &bracket, false);
+	return error;
+}
+
 int run_setattr(struct request *request)
 {
 	const struct wire_setattr_in *in = request->wire.arg;
 	struct subject subject;
-	struct bracket bracket;
 	struct file_attr attr;
 	int error = subject_find(request, request->wire.header.nodeid, &subject);
 
-	if (!error && subject.nameless && !subject.file)
-		error = ESTALE;
 	if (!error)
-		error = bracket_open(request, &subject, TENON_GENERIC_WRITE, &bracket);
-	if (!error) {
-		error = apply(request, &subject, &bracket, in);
-		bracket_close(request, subject.path.text, &bracket, false);
-	}
+		error = subject.nameless && !subject.file ? change_gone(request, &subject, in)
+							  : change_there(request, &subject, in);
 	if (!error)
 		error = subject_info(request, &subject, &attr);
 	if (!error) {

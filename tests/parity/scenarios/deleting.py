@@ -239,11 +239,6 @@ def unlinked_special_files_stay_open(s: Steps) -> None:
     s.do(os.fchown, reader, ANNA, BERT)
     s.do(os.utime, reader, ns=(10**18, 10**18 + 7))
     s.stat(reader)
-    s.do(os.symlink, "x", "l")
-    link = s.open("l", os.O_PATH | os.O_NOFOLLOW)
-    s.do(os.unlink, "l")
-    s.stat(link)
-    s.step("its target", lambda: os.readlink("", dir_fd=link))
 
 
 @scenario
