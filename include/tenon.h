@@ -47,7 +47,7 @@ void tenon_volume_free(tenon_volume *volume);
 /* What was given to tenon_volume_new. From any thread, handlers included. */
 void *tenon_get_app_data(tenon_volume *volume);
 
-/* Why the last failed method or property of this volume failed: one sentence, valid until the next failure. Never NULL. */
+/* Why the last failed method or property of this volume failed: one sentence, valid until the next failure. Never NULL; volume may be. */
 const char *tenon_get_last_error(tenon_volume *volume);
 
 /*
@@ -74,6 +74,13 @@ uint32_t tenon_get_mounting_point_flags(tenon_volume *volume, int32_t index);
  * last umount(8) ended it. timeout in milliseconds, -1: forever. 0, or ETIMEDOUT.
  */
 int tenon_wait_unmounted(tenon_volume *volume, int timeout);
+
+/*
+ * The whole life in one call: whatever has not been done yet of tenon_initialize, tenon_create_storage,
+ * tenon_add_mounting_point and tenon_mount_media, then tenon_wait_unmounted, then tenon_delete_storage. 0 when the volume was shown at
+ * mounting_point and has been unmounted by somebody; else what the step that failed gave.
+ */
+int tenon_serve(tenon_volume *volume, const char *mounting_point, uint32_t flags);
 
 /*
  * True for the names that the engine gives to open files without a name: ".tenon-nameless-" and 16 hexadecimal

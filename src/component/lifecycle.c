@@ -341,6 +341,24 @@ int tenon_delete_storage(tenon_volume *volume, bool force_unmount)
 	return 0;
 }
 
+int tenon_serve(tenon_volume *volume, const char *mounting_point, uint32_t flags)
+{
+	int error = 0;
+
+	volume->initialized = true;
+	if (!volume->session)
+		error = tenon_create_storage(volume);
+	if (!error)
+		error = tenon_add_mounting_point(volume, mounting_point, flags, 0);
+	if (!error && !component_is_mounted(volume))
+		error = tenon_mount_media(volume, 0);
+	if (!error)
+		error = tenon_wait_unmounted(volume, -1);
+	if (volume->session)
+		tenon_delete_storage(volume, true);
+	return error;
+}
+
 bool component_is_mounted(struct tenon_volume *volume)
 {
 	struct session *session = volume->session;

@@ -57,7 +57,7 @@ void *tenon_get_app_data(tenon_volume *volume)
 
 const char *tenon_get_last_error(tenon_volume *volume)
 {
-	return volume->last_error;
+	return volume ? volume->last_error : "the volume could not be made: no memory, or a program newer than the library";
 }
 
 int component_fail(struct tenon_volume *volume, int code, const char *format, ...)

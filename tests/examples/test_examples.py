@@ -81,6 +81,6 @@ def test_installed_library(tmp_path: Path) -> None:
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "tenon"], check=True, capture_output=True, text=True, env=environment).stdout
     subprocess.run(["cc", REPOSITORY / "examples" / "hello.c", "-o", tmp_path / "hello", *flags.split()], check=True)
     usage = subprocess.run([tmp_path / "hello"], env={**os.environ, "LD_LIBRARY_PATH": str(library)}, check=False)
-    assert usage.returncode == 2
+    assert usage.returncode == errno.ENOTDIR
     page = tmp_path / options["prefix"].lstrip("/") / options["mandir"] / "man3" / "tenon_read_file_event.3"
     assert page.read_text(encoding="utf-8").startswith(".\\\"")
