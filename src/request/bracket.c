@@ -68,29 +68,32 @@ int bracket_open(struct request *request, const struct subject *subject, uint32_
 	return open_own(request, subject, access, bracket);
 }
 
-void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting)
+void fire_end(struct request *request, const char *path, uint64_t info, void *file_context, void *handle_context, bool deleting)
 {
 	struct event_source *events = &request->volume->events;
-	void *own_context = bracket->handle_context;
+	tenon_cleanup_file_event cleanup = {
+		.file_name = path,
+		.handle_info = info,
+		.file_context = file_context,
+		.handle_context = handle_context,
+	};
+	tenon_close_file_event close = {
+		.file_name = path,
+		.delete_file = deleting,
+		.handle_info = info,
+		.file_context = file_context,
+		.handle_context = handle_context,
+	};
 
-	if (bracket->own) {
-		tenon_cleanup_file_event cleanup = {
-			.file_name = path,
-			.handle_info = bracket->info,
-			.file_context = bracket->file_context,
-			.handle_context = own_context,
-		};
-		tenon_close_file_event close = {
-			.file_name = path,
-			.delete_file = deleting && !bracket->file,
-			.handle_info = bracket->info,
-			.file_context = bracket->file_context,
-			.handle_context = own_context,
-		};
+	fire_cleanup_file(events, &cleanup);
+	fire_close_file(events, &close);
+}
 
-		fire_cleanup_file(events, &cleanup);
-		fire_close_file(events, &close);
-	}
+void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting)
+{
+	if (bracket->own)
+		fire_end(request, path, bracket->info, bracket->file_context, bracket->handle_context,
+			 deleting && !bracket->file);
 	if (bracket->file) {
 		bracket->file->context = bracket->file_context;
 		if (!bracket->own)

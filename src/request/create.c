@@ -101,26 +101,11 @@ static int fire_create(struct request *request, struct creation *creation)
 /* Ends the open that every create_file is. */
 static void fire_close(struct request *request, struct creation *creation, bool deleting)
 {
-	struct event_source *events = &request->volume->events;
-	tenon_cleanup_file_event cleanup = {
-		.file_name = creation->path.text,
-		.handle_info = creation->info,
-		.file_context = creation->file_context,
-		.handle_context = creation->handle_context,
-	};
-	tenon_close_file_event close = {
-		.file_name = creation->path.text,
-		.delete_file = deleting,
-		.handle_info = creation->info,
-		.file_context = creation->file_context,
-		.handle_context = creation->handle_context,
-	};
 	tenon_delete_file_event delete = {.file_name = creation->path.text, .file_context = creation->file_context};
 
-	fire_cleanup_file(events, &cleanup);
-	fire_close_file(events, &close);
+	fire_end(request, creation->path.text, creation->info, creation->file_context, creation->handle_context, deleting);
 	if (deleting)
-		fire_delete_file(events, &delete);
+		fire_delete_file(&request->volume->events, &delete);
 }
 
 static int fire_reparse(struct request *request, struct creation *creation, const char *target)

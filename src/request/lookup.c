@@ -73,12 +73,7 @@ static int look_up_path(struct request *request, const char *path)
 	volume_lock(volume);
 	if (!error) {
 		out = reply_body(request, sizeof *out);
-		out->nodeid = node->nodeid;
-		out->generation = node->generation;
-		lifetime_fill(volume, &out->entry_valid, &out->entry_valid_nsec);
-		lifetime_fill(volume, &out->attr_valid, &out->attr_valid_nsec);
-		wire_attr_fill(volume, node->nodeid, &attr, &out->attr);
-		node->lookups++;
+		entry_fill(volume, node, &attr, out);
 	}
 	tree_unpin(&volume->tree, node);
 	volume_unlock(volume);
@@ -144,6 +139,14 @@ void need_getattr(struct request *request, struct needs *needs)
 	needs->shared = may_share(request->volume);
 }
 
+void answer_attributes(struct request *request, const struct subject *subject, const struct file_attr *attr)
+{
+	struct wire_attr_out *out = reply_body(request, sizeof *out);
+
+	lifetime_fill(request->volume, &out->attr_valid, &out->attr_valid_nsec);
+	wire_attr_fill(request->volume, subject->node->nodeid, attr, &out->attr);
+}
+
 int run_getattr(struct request *request)
 {
 	struct subject subject;
@@ -152,12 +155,8 @@ int run_getattr(struct request *request)
 
 	if (!error)
 		error = subject_info(request, &subject, &attr);
-	if (!error) {
-		struct wire_attr_out *out = reply_body(request, sizeof *out);
-
-		lifetime_fill(request->volume, &out->attr_valid, &out->attr_valid_nsec);
-		wire_attr_fill(request->volume, subject.node->nodeid, &attr, &out->attr);
-	}
+	if (!error)
+		answer_attributes(request, &subject, &attr);
 	subject_done(&subject);
 	return error;
 }

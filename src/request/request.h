@@ -91,6 +91,8 @@ int subject_find(struct request *request, uint64_t nodeid, struct subject *subje
 void subject_done(struct subject *subject);
 /* The attributes of a subject, also of one without a name. */
 int subject_info(struct request *request, struct subject *subject, struct file_attr *attr);
+/* The reply of GETATTR and SETATTR. */
+void answer_attributes(struct request *request, const struct subject *subject, const struct file_attr *attr);
 /* The subject's path with "/name" behind it: 0, ENOENT where it has none, ENAMETOOLONG, EPERM for hidden names, ENOMEM. */
 int subject_child(struct request *request, const struct subject *subject, const char *name, struct path *path);
 
@@ -103,6 +105,8 @@ int entry_find(struct request *request, struct node *parent, const char *name, c
 /* The same when the attributes are known already. */
 int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
 	       struct node **node);
+/* The kernel's entry for a node, and the lookup that it counts. Under the lock. */
+void entry_fill(struct tenon_volume *volume, struct node *node, const struct file_attr *attr, struct wire_entry_out *out);
 /* Makes the nodes of all of path known: the last one, pinned. 0 or an errno value. */
 int path_learn(struct request *request, const char *path, struct node **node);
 
@@ -119,6 +123,9 @@ struct bracket {
 int bracket_open(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket);
 /* deleting: delete_file follows if the bracket's own close is fired. */
 void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting);
+
+/* cleanup_file and close_file, for an open that has no handle of the kernel's. */
+void fire_end(struct request *request, const char *path, uint64_t info, void *file_context, void *handle_context, bool deleting);
 
 /* Events shared by families. */
 bool directory_is_empty(struct request *request, const struct subject *directory, struct bracket *bracket, int *error);

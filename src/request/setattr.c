@@ -200,12 +200,8 @@ int run_setattr(struct request *request)
 							  : change_there(request, &subject, in);
 	if (!error)
 		error = subject_info(request, &subject, &attr);
-	if (!error) {
-		struct wire_attr_out *out = reply_body(request, sizeof *out);
-
-		lifetime_fill(request->volume, &out->attr_valid, &out->attr_valid_nsec);
-		wire_attr_fill(request->volume, subject.node->nodeid, &attr, &out->attr);
-	}
+	if (!error)
+		answer_attributes(request, &subject, &attr);
 	subject_done(&subject);
 	return error;
 }

@@ -149,6 +149,15 @@ int subject_child(struct request *request, const struct subject *subject, const 
 	return path->length > properties->max_file_path_length ? ENAMETOOLONG : 0;
 }
 
+void entry_fill(struct tenon_volume *volume, struct node *node, const struct file_attr *attr, struct wire_entry_out *out)
+{
+	node->lookups++;
+	*out = (struct wire_entry_out){.nodeid = node->nodeid, .generation = node->generation};
+	lifetime_fill(volume, &out->entry_valid, &out->entry_valid_nsec);
+	lifetime_fill(volume, &out->attr_valid, &out->attr_valid_nsec);
+	wire_attr_fill(volume, node->nodeid, attr, &out->attr);
+}
+
 int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
 	       struct node **found)
 {
@@ -167,13 +176,8 @@ int entry_bind(struct request *request, struct node *parent, const char *name, s
 		return ENOMEM;
 	}
 	remember(node, attr);
-	if (out) {
-		node->lookups++;
-		*out = (struct wire_entry_out){.nodeid = node->nodeid, .generation = node->generation};
-		lifetime_fill(volume, &out->entry_valid, &out->entry_valid_nsec);
-		lifetime_fill(volume, &out->attr_valid, &out->attr_valid_nsec);
-		wire_attr_fill(volume, node->nodeid, attr, &out->attr);
-	}
+	if (out)
+		entry_fill(volume, node, attr, out);
 	if (found)
 		*found = node;
 	else
