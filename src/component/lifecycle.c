@@ -236,7 +236,7 @@ int session_start(struct session *session)
 	volume->channel = session->channel;
 	session->state = SESSION_MOUNTED;
 	atomic_store(&volume->active, true);
-	error = workers_start(&session->workers, volume, session->channel);
+	error = workers_start(&session->workers, volume, session->channel, session->wake);
 	if (!error) {
 		error = service_start(session);
 		if (error)

@@ -3,13 +3,10 @@
  *
  * It is the one place where a mounted volume ends, whoever wants that: unmount_media, the user's last umount(8), or an abort.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "component/component.h"
 #include "request/request.h"
@@ -122,15 +119,13 @@ static void watch(struct session *session)
 		{.fd = session->wake, .events = POLLIN},
 		{.fd = session->mountinfo, .events = POLLPRI},
 	};
-	uint64_t count;
+	eventfd_t count;
 
-	while (!look(session)) {
-		/* An abort leaves the mounts in the table: the channel tells. */
-		if (channel_is_over(session))
-			break;
-		poll(fds, session->mountinfo < 0 ? 1 : 2, 1000);
-		if (fds[0].revents & POLLIN && read(session->wake, &count, sizeof count) < 0 && errno != EAGAIN)
-			break;
+	/* An abort leaves the mounts in the table: the channel tells. */
+	while (!look(session) && !channel_is_over(session)) {
+		poll(fds, session->mountinfo < 0 ? 1 : 2, -1);
+		if (fds[0].revents & POLLIN)
+			eventfd_read(session->wake, &count);
 	}
 	pthread_mutex_lock(&session->lock);
 	session->state = SESSION_ENDING;
@@ -182,12 +177,9 @@ void service_collect(struct session *session)
 
 void service_finish(struct session *session)
 {
-	const uint64_t one = 1;
-
 	pthread_mutex_lock(&session->lock);
 	session->finish = true;
 	pthread_mutex_unlock(&session->lock);
-	while (write(session->wake, &one, sizeof one) < 0 && errno == EINTR)
-		;
+	eventfd_write(session->wake, 1);
 	service_collect(session);
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "request/dispatch.h"
@@ -164,6 +165,8 @@ static void leave(struct worker *worker, unsigned *count, bool ended)
 	pthread_mutex_lock(&workers->lock);
 	(*count)--;
 	workers->ended |= ended;
+	if (ended)
+		eventfd_write(workers->wake, 1);
 	pthread_cond_broadcast(&workers->changed);
 	pthread_mutex_unlock(&workers->lock);
 }
@@ -275,7 +278,7 @@ static void set_limits(struct workers *workers, const struct properties *propert
 		workers->min = workers->max;
 }
 
-int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel)
+int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake)
 {
 	int error = 0;
 
@@ -284,6 +287,7 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 	pthread_cond_init(&workers->changed, NULL);
 	workers->volume = volume;
 	workers->channel = channel;
+	workers->wake = wake;
 	workers->ready_last = &workers->ready;
 	set_limits(workers, &volume->properties);
 	pthread_mutex_lock(&workers->lock);

@@ -17,6 +17,8 @@
 struct workers {
 	struct tenon_volume *volume;
 	struct channel *channel;
+	/* An eventfd that is told when the channel ends. */
+	int wake;
 	unsigned min, max;
 	/* Workers that wait for a message. */
 	atomic_uint idle;
@@ -33,7 +35,7 @@ struct workers {
 };
 
 /* Starts the first workers. 0 or an errno value; then there are none. */
-int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel);
+int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake);
 /* Waits until the channel has ended and no thread is left. */
 void workers_join(struct workers *workers);
 

@@ -238,6 +238,38 @@ static void a_lazy_umount_ends_it_with_the_last_file(void **state)
 	assert_int_equal(tenon_wait_unmounted(fix->volume, 10000), 0);
 }
 
+/* As somebody who gives up on a hung drive does it. */
+static void abort_connection(const char *folder)
+{
+	int context = fsopen("fusectl", 0);
+	struct stat what;
+	char name[32];
+	int control, file;
+
+	assert_int_equal(stat(folder, &what), 0);
+	snprintf(name, sizeof name, "%u/abort", (unsigned)what.st_dev);
+	assert_int_equal(fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0), 0);
+	control = fsmount(context, 0, 0);
+	file = openat(control, name, O_WRONLY);
+	assert_true(file >= 0);
+	assert_int_equal(write(file, "1", 1), 1);
+	close(file);
+	close(control);
+	close(context);
+}
+
+static void an_abort_ends_it(void **state)
+{
+	struct fixture *fix = *state;
+
+	start(fix);
+	add(fix, fix->one, 0);
+	abort_connection(fix->one);
+	assert_int_equal(tenon_wait_unmounted(fix->volume, 10000), 0);
+	assert_false(is_mounted(fix->one));
+	assert_int_equal(tenon_mount_media(fix->volume, 0), 0);
+}
+
 static void points_and_the_watcher_do_not_race(void **state)
 {
 	struct fixture *fix = *state;
@@ -284,6 +316,7 @@ int main(void)
 		TEST(open_files_hold_the_volume),
 		TEST(the_last_umount_ends_it),
 		TEST(a_lazy_umount_ends_it_with_the_last_file),
+		TEST(an_abort_ends_it),
 		TEST(points_and_the_watcher_do_not_race),
 		TEST(volumes_in_one_process_are_strangers),
 	};
