@@ -67,7 +67,7 @@ def member_lines(member):
     ctype = SCALARS[kind]
     if out:
         return [declare(ctype, name) + ";"]
-    return [declare(ctype + "const " if ctype.endswith("*") else "const " + ctype, name) + ";"]
+    return [declare(ctype + "const" if ctype.endswith("*") else "const " + ctype, name) + ";"]
 
 
 def event_struct(event):

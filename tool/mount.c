@@ -102,7 +102,7 @@ static void be_daemon(const struct plan *plan, int fd)
 	setsid();
 	if (serve(plan, report_ready, &report, &why))
 		send_report(&report, &why);
-	_exit(why.status);
+	exit(why.status);
 }
 
 static bool read_report(int fd, struct why *why)
@@ -140,6 +140,8 @@ static int start_daemon(const struct plan *plan, struct why *why)
 
 	if (pipe2(ends, O_CLOEXEC))
 		return why_failed(why, errno, "a process could not be started: %s", strerror(errno));
+	/* What is still in the streams is the command's to print, once. */
+	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
 		close(ends[0]);

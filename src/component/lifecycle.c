@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "component/component.h"
+#include "component/thread.h"
 #include "request/request.h"
 
 static bool is_guid(const char *text)
@@ -189,7 +190,7 @@ static int create_mount(struct session *session, struct mount_error *why)
 	int error;
 
 	if (synchronous) {
-		error = pthread_create(&helper, NULL, answer_init_main, session);
+		error = thread_start(&helper, answer_init_main, session);
 		if (error)
 			return error;
 	}

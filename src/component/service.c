@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "component/component.h"
+#include "component/thread.h"
 #include "request/request.h"
 
 static int fire_first(struct tenon_volume *volume)
@@ -155,7 +156,7 @@ int service_start(struct session *session)
 
 	session->started = session->finish = false;
 	session->start_error = 0;
-	error = pthread_create(&session->service, NULL, service_main, session);
+	error = thread_start(&session->service, service_main, session);
 	if (error)
 		return component_fail(session->volume, error, "cannot start a thread: %s", strerror(error));
 	session->has_service = true;

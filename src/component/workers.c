@@ -6,12 +6,12 @@
 #include "component/workers.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "component/thread.h"
 #include "request/dispatch.h"
 
 #define DEFAULT_MAX 64
@@ -65,21 +65,10 @@ static void *fetcher_main(void *arg);
 static int start_worker(struct workers *workers, bool fetches)
 {
 	struct worker *worker = worker_new(workers, fetches);
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, before;
-	int error;
+	int error = worker ? thread_start(NULL, fetches ? fetcher_main : runner_main, worker) : ENOMEM;
 
 	if (!worker)
-		return ENOMEM;
-	/* The program's signals are for its own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	error = pthread_create(&thread, &attr, fetches ? fetcher_main : runner_main, worker);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+		return error;
 	if (error)
 		worker_free(worker);
 	else if (fetches)

