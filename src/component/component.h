@@ -68,8 +68,9 @@ void service_finish(struct session *session);
 /* Collects a thread that has ended by itself. */
 void service_collect(struct session *session);
 
-/* cutoff.c: ends a connection that is still in use. */
-void cut_off(struct session *session);
+/* cutoff.c: ends a connection that is still in use. root, which it closes, is from cutoff_open_root before anything was detached. */
+int cutoff_open_root(struct session *session);
+void cut_off(struct session *session, int root);
 
 /* points.c, under the session's lock. */
 int points_attach(struct session *session, struct point *point);

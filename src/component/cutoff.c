@@ -1,7 +1,7 @@
 /*
  * Unmounting by force: what the kernel still holds of open files is written, then the connection is cut.
  *
- * Through the master, since the places are detached by now; the workers still answer.
+ * Through a descriptor of the root, since the places are detached by now; the workers still answer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,24 +50,32 @@ static void write_back(int root, const char *path)
 	close(fd);
 }
 
-void cut_off(struct session *session)
+int cutoff_open_root(struct session *session)
 {
 	int root = -1;
-	char **paths = NULL;
 
 	pthread_mutex_lock(&session->lock);
-	/* Once it is ending, the service thread is closing this very descriptor. */
+	/* Once it is ending, the service thread is closing the master. */
 	if (session->state == SESSION_MOUNTED && session->mount.master >= 0)
 		root = openat(session->mount.master, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	pthread_mutex_unlock(&session->lock);
-	if (root >= 0) {
-		paths = list_open_files(session->volume);
-		for (char **at = paths; at && *at; at++) {
-			write_back(root, *at);
-			free(*at);
-		}
-		free(paths);
-		close(root);
+	for (const struct point *point = session->points; root < 0 && point; point = point->next) {
+		if (point->attached)
+			root = open(point->real, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
+	pthread_mutex_unlock(&session->lock);
+	return root;
+}
+
+void cut_off(struct session *session, int root)
+{
+	char **paths = root < 0 ? NULL : list_open_files(session->volume);
+
+	for (char **at = paths; at && *at; at++) {
+		write_back(root, *at);
+		free(*at);
+	}
+	free(paths);
+	if (root >= 0)
+		close(root);
 	mount_abort(&session->mount);
 }

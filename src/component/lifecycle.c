@@ -311,17 +311,20 @@ static int detach(struct session *session, bool force)
 int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 {
 	struct session *session = volume->session;
+	int root = -1;
 	int error;
 
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "the media cannot be unmounted inside a handler");
 	if (!session || !component_is_mounted(volume))
 		return component_fail(volume, EINVAL, "no media is mounted");
+	if (force_unmount && !session->in_process)
+		root = cutoff_open_root(session);
 	error = detach(session, force_unmount);
 	if (error)
 		return error;
 	if (force_unmount && !session->in_process)
-		cut_off(session);
+		cut_off(session, root);
 	service_finish(session);
 	return 0;
 }
