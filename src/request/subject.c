@@ -158,11 +158,21 @@ void entry_fill(struct tenon_volume *volume, struct node *node, const struct fil
 	wire_attr_fill(volume, node->nodeid, attr, &out->attr);
 }
 
+static int refuse_bind(struct tenon_volume *volume, int error, const char *name, uint64_t nodeid)
+{
+	if (error != ELOOP)
+		return error;
+	event_report(&volume->events, EIO, "\"%s\" was said to have the id %lld of a directory that it lies in", name,
+		     (long long)tree_file_id_of(nodeid));
+	return EIO;
+}
+
 int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
 	       struct node **found)
 {
 	struct tenon_volume *volume = request->volume;
 	struct node *node;
+	int error;
 
 	volume_lock(volume);
 	if (attr->created && attr->nodeid) {
@@ -170,10 +180,10 @@ int entry_bind(struct request *request, struct node *parent, const char *name, s
 		if (node && !node->names)
 			node->deleted = true;
 	}
-	node = tree_bind(&volume->tree, parent, name, attr->nodeid, attr->mode);
-	if (!node) {
+	error = tree_bind(&volume->tree, parent, name, attr->nodeid, attr->mode, &node);
+	if (error) {
 		volume_unlock(volume);
-		return ENOMEM;
+		return refuse_bind(volume, error, name, attr->nodeid);
 	}
 	remember(node, attr);
 	if (out)

@@ -314,35 +314,56 @@ static struct name *new_name(struct node *parent, const char *text, size_t lengt
 	return name;
 }
 
-struct node *tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t nodeid, uint32_t mode)
+static bool lies_in(const struct node *node, const struct node *directory)
 {
-	size_t length = strlen(text);
-	struct name *name = tree_name(tree, parent, text, length);
-	struct node *node;
+	while (node && node != directory)
+		node = node->names ? node->names->parent : NULL;
+	return node;
+}
 
-	if (name && (name->node->nodeid == nodeid || (!nodeid && (name->node->nodeid & TREE_COUNTED))))
-		nodeid = name->node->nodeid;
-	node = tree_learn(tree, nodeid, mode);
-	if (!node)
-		return NULL;
-	if (name && name->node == node)
-		return node;
-	if (name)
-		drop_name(tree, name);
-	/* A directory has one name: an older one was moved away behind our back. */
-	while (S_ISDIR(mode) && node->names)
-		drop_name(tree, node->names);
-	name = new_name(parent, text, length);
-	if (!name) {
-		tree_unpin(tree, node);
-		return NULL;
-	}
+/* One more name for node, which is not (parent, text) yet. */
+static int add_name(struct tree *tree, struct node *parent, const char *text, size_t length, struct node *node)
+{
+	struct name *name = new_name(parent, text, length);
+
+	if (!name)
+		return ENOMEM;
 	if (tree->name_count >= tree->name_buckets)
 		grow_names(tree);
 	attach_to_node(name, node);
 	parent->children++;
 	hash_name(tree, name);
-	return node;
+	return 0;
+}
+
+int tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t nodeid, uint32_t mode, struct node **result)
+{
+	size_t length = strlen(text);
+	struct name *name = tree_name(tree, parent, text, length);
+	struct node *node;
+	int error;
+
+	if (name && (name->node->nodeid == nodeid || (!nodeid && (name->node->nodeid & TREE_COUNTED))))
+		nodeid = name->node->nodeid;
+	node = nodeid ? tree_node(tree, nodeid) : NULL;
+	/* A drive that says so is wrong, and every path below would be endless. */
+	if (node && lies_in(parent, node))
+		return ELOOP;
+	node = tree_learn(tree, nodeid, mode);
+	if (!node)
+		return ENOMEM;
+	*result = node;
+	if (name && name->node == node)
+		return 0;
+	if (name)
+		drop_name(tree, name);
+	/* A directory has one name: an older one was moved away behind our back. */
+	while (S_ISDIR(mode) && node->names)
+		drop_name(tree, node->names);
+	error = add_name(tree, parent, text, length, node);
+	if (error)
+		tree_unpin(tree, node);
+	return error;
 }
 
 bool tree_unbind(struct tree *tree, struct node *parent, const char *text)

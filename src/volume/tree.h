@@ -89,10 +89,10 @@ uint64_t tree_nodeid_of(int64_t file_id);
 int64_t tree_file_id_of(uint64_t nodeid);
 
 /*
- * Says that (parent, text) is the file with this id (0: the path is its identity) and type, and pins the node. Where the name
- * meant another file before, it does not any more. NULL: no memory.
+ * Says that (parent, text) is the file with this id (0: the path is its identity) and type; its node comes back pinned. Where the
+ * name meant another file before, it does not any more. 0; ENOMEM; ELOOP where the file is a directory that parent lies in.
  */
-struct node *tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t nodeid, uint32_t mode);
+int tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t nodeid, uint32_t mode, struct node **node);
 /* Finds or makes the node of a file that is known by its id alone, and pins it. NULL: no memory. */
 struct node *tree_learn(struct tree *tree, uint64_t nodeid, uint32_t mode);
 

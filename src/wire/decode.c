@@ -90,6 +90,35 @@ static int take_names(struct wire_request *request, unsigned count, const char *
 	return 0;
 }
 
+static bool is_component(const char *name)
+{
+	return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+/* Names of directory entries are one component each; others are targets and attributes. */
+static int check_names(const struct wire_request *request)
+{
+	const char *first = request->name[0];
+
+	switch (request->header.opcode) {
+	case WIRE_GETXATTR:
+	case WIRE_REMOVEXATTR:
+	case WIRE_TMPFILE:
+		return 0;
+	case WIRE_LOOKUP:
+		/* A file looked up by its id alone, and its directory. */
+		return is_component(first) || strcmp(first, ".") == 0 || strcmp(first, "..") == 0 ? 0 : EINVAL;
+	case WIRE_SYMLINK:
+		return is_component(first) ? 0 : EINVAL;
+	default:
+		for (int i = 0; i < 2 && request->name[i]; i++) {
+			if (!is_component(request->name[i]))
+				return EINVAL;
+		}
+		return 0;
+	}
+}
+
 /* The data that a fixed part announces must really be there. */
 static int check_data(const struct wire_request *request)
 {
@@ -131,6 +160,8 @@ int wire_decode(const void *message, size_t size, struct wire_request *request)
 		at += shape->fixed;
 	}
 	error = take_names(request, shape->names, &at, end);
+	if (!error)
+		error = check_names(request);
 	if (error)
 		return error;
 	request->data = at;

@@ -26,9 +26,9 @@ struct fixture {
 
 static struct node *bind(struct fixture *fix, struct node *parent, const char *name, uint64_t id, uint32_t mode)
 {
-	struct node *node = tree_bind(&fix->tree, parent, name, id, mode);
+	struct node *node;
 
-	assert_non_null(node);
+	assert_int_equal(tree_bind(&fix->tree, parent, name, id, mode, &node), 0);
 	return node;
 }
 
@@ -131,6 +131,19 @@ static void moving_a_directory_moves_what_is_below(void **state)
 	tree_exchange(&fix->tree, fix->d, "f2", fix->tree.root, "h");
 	assert_path(fix->f, "/h");
 	assert_path(fix->e, "/d/f2");
+}
+
+static void a_directory_is_not_inside_itself(void **state)
+{
+	struct fixture *fix = *state;
+	struct node *node;
+
+	assert_int_equal(tree_bind(&fix->tree, fix->e, "again", 10, S_IFDIR, &node), ELOOP);
+	assert_int_equal(tree_bind(&fix->tree, fix->e, "self", 11, S_IFDIR, &node), ELOOP);
+	assert_int_equal(tree_bind(&fix->tree, fix->e, "root", TREE_ROOT, S_IFDIR, &node), ELOOP);
+	/* Not even as a file, which its type has changed to. */
+	assert_int_equal(tree_bind(&fix->tree, fix->e, "again", 10, S_IFREG, &node), ELOOP);
+	assert_path(fix->f, "/d/e/f");
 }
 
 static void an_id_that_comes_back_is_another_file(void **state)
@@ -334,6 +347,7 @@ int main(void)
 		TEST(nodes_go_when_nothing_needs_them),
 		TEST(names_in_one_unused_directory_go_together),
 		TEST(moving_a_directory_moves_what_is_below),
+		TEST(a_directory_is_not_inside_itself),
 		TEST(an_id_that_comes_back_is_another_file),
 		TEST(files_without_ids_are_their_paths),
 		TEST(tables_grow),

@@ -54,6 +54,27 @@ static void refuses_names_without_end(void **state)
 	assert_int_equal(wire_decode(&message, size, &request), EINVAL);
 }
 
+static void refuses_names_that_are_none(void **state)
+{
+	static const char *const bad[] = {"", "a/b", ".", ".."};
+	struct message message;
+	struct wire_request request;
+	size_t size;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		size = lay_out(&message, WIRE_UNLINK, bad[i], strlen(bad[i]) + 1);
+		assert_int_equal(wire_decode(&message, size, &request), EINVAL);
+	}
+	size = lay_out(&message, WIRE_LOOKUP, "..", 3);
+	assert_int_equal(wire_decode(&message, size, &request), 0);
+	size = lay_out(&message, WIRE_LOOKUP, "", 1);
+	assert_int_equal(wire_decode(&message, size, &request), EINVAL);
+	/* A symlink's target may be any text. */
+	size = lay_out(&message, WIRE_SYMLINK, "s\0../a/b", 9);
+	assert_int_equal(wire_decode(&message, size, &request), 0);
+}
+
 static void refuses_wrong_lengths(void **state)
 {
 	struct message message;
@@ -147,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_names_apart),
 		cmocka_unit_test(refuses_names_without_end),
+		cmocka_unit_test(refuses_names_that_are_none),
 		cmocka_unit_test(refuses_wrong_lengths),
 		cmocka_unit_test(refuses_data_that_is_not_there),
 		cmocka_unit_test(knows_what_it_does_not_know),
