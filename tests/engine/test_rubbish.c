@@ -4,7 +4,7 @@
  * TENON_SEED repeats a run, TENON_ROUNDS makes it longer.
  */
 #include <drive.h>
-#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,16 +55,49 @@ static size_t some_body(unsigned *seed, char *body, size_t room)
 	return used;
 }
 
+#define SENDERS 4
+
+struct sender {
+	pthread_t thread;
+	struct kernel kernel;
+	unsigned seed;
+	unsigned rounds;
+};
+
+static void *send_rubbish(void *arg)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	struct sender *sender = arg;
+	struct kernel *kernel = &sender->kernel;
+	unsigned *seed = &sender->seed;
+
+	for (unsigned i = 0; i < sender->rounds; i++) {
+		_Alignas(8) char body[512];
+		char answer[8192];
+		struct wire_entry_out entry;
+		size_t size = some_body(seed, body, sizeof body);
+		uint64_t fh;
+
+		/* Good requests between, so that there is something to be wrong about. */
+		if (i % 4 == 0 && !kernel_create(kernel, 1, names[i % 3], 0644, 2, &entry, &fh) && i % 8)
+			kernel_release(kernel, entry.nodeid, fh, false);
+		if (i % 16 == 0)
+			kernel_mkdir(kernel, 1, names[(i + 1) % 3], 0755, &entry);
+		tenon_testing_request(kernel->volume, NULL, (uint32_t)rand_r(seed) % WIRE_OPCODE_COUNT, some_id(seed), body, size,
+				      answer, sizeof answer, NULL);
+	}
+	return NULL;
+}
+
 static void nothing_breaks(void **state)
 {
 	unsigned seed = number_from("TENON_SEED", (unsigned)time(NULL));
-	unsigned rounds = number_from("TENON_ROUNDS", 30000);
+	struct sender senders[SENDERS];
 	struct kernel kernel = {0};
 	struct wire_entry_out entry;
 	struct wire_attr attr;
 	void *storage;
 	char why[256];
-	uint64_t fh;
 
 	(void)state;
 	print_message("TENON_SEED=%u\n", seed);
@@ -74,20 +107,12 @@ static void nothing_breaks(void **state)
 	assert_int_equal(tenon_set_support_posix_unlink_rename(kernel.volume, seed % 2), 0);
 	assert_int_equal(tenon_initialize(kernel.volume, "{11111111-2222-3333-4444-555555555555}"), 0);
 	assert_int_equal(tenon_testing_mount(kernel.volume), 0);
-	for (unsigned i = 0; i < rounds; i++) {
-		static const char *const names[] = {"a", "b", "c"};
-		_Alignas(8) char body[512];
-		char answer[8192];
-		size_t size = some_body(&seed, body, sizeof body);
-
-		/* Good requests between, so that there is something to be wrong about. */
-		if (i % 4 == 0 && !kernel_create(&kernel, 1, names[i % 3], 0644, 2, &entry, &fh) && i % 8)
-			kernel_release(&kernel, entry.nodeid, fh, false);
-		if (i % 16 == 0)
-			kernel_mkdir(&kernel, 1, names[(i + 1) % 3], 0755, &entry);
-		tenon_testing_request(kernel.volume, NULL, (uint32_t)rand_r(&seed) % WIRE_OPCODE_COUNT, some_id(&seed), body,
-				      size, answer, sizeof answer, NULL);
+	for (unsigned i = 0; i < SENDERS; i++) {
+		senders[i] = (struct sender){.kernel = kernel, .seed = seed + i, .rounds = number_from("TENON_ROUNDS", 10000)};
+		assert_int_equal(pthread_create(&senders[i].thread, NULL, send_rubbish, &senders[i]), 0);
 	}
+	for (unsigned i = 0; i < SENDERS; i++)
+		pthread_join(senders[i].thread, NULL);
 	/* Whatever was claimed has been given back: the root still answers, and can be changed. */
 	assert_int_equal(kernel_getattr(&kernel, 1, &attr), 0);
 	assert_int_equal(kernel_mkdir(&kernel, 1, "last", 0755, &entry), 0);
