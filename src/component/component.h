@@ -73,7 +73,6 @@ int cutoff_open_root(struct session *session);
 void cut_off(struct session *session, int root);
 
 /* points.c, under the session's lock. */
-int points_attach(struct session *session, struct point *point);
 int points_attach_all(struct session *session);
 /* Detaches all; when one is in use (EBUSY) and not by force, attaches those again that were detached. */
 int points_detach_all(struct session *session, bool force);

@@ -32,7 +32,7 @@ static uint64_t attributes_of(uint32_t flags)
 	return attributes;
 }
 
-int points_attach(struct session *session, struct point *point)
+static int points_attach(struct session *session, struct point *point)
 {
 	struct tenon_volume *volume = session->volume;
 	const char *sibling = NULL;

@@ -30,7 +30,8 @@ static void need_parent(struct request *request, struct needs *needs)
 	needs->named_turn = (struct target){request->wire.header.nodeid, request->wire.name[0]};
 }
 
-int new_file_owner(struct request *request, struct subject *parent, uint32_t *mode, uint32_t *uid, uint32_t *gid)
+/* Permission bits, owner and group of a new file in parent, set-gid directories observed. */
+static int new_file_owner(struct request *request, struct subject *parent, uint32_t *mode, uint32_t *uid, uint32_t *gid)
 {
 	/* A directory that nobody has asked about yet has no owner here. */
 	bool known = (parent->mode & 07777) && request->volume->properties.metadata_cache_enabled;

@@ -34,7 +34,7 @@ static int move_to_hidden(struct request *request, const char *path, const struc
 	volume_hidden_name(volume, hidden);
 	path_init(&target);
 	volume_lock(volume);
-	error = tree_path(directory, NULL, &target);
+	error = tree_path(directory, &target);
 	volume_unlock(volume);
 	if (!error)
 		error = path_append(&target, hidden);
@@ -109,7 +109,7 @@ int move_hidden_out(struct request *request, struct node *directory)
 
 		path_init(&path);
 		volume_lock(volume);
-		error = tree_path(node, NULL, &path);
+		error = tree_path(node, &path);
 		volume_unlock(volume);
 		if (!error)
 			error = move_to_hidden(request, path.text, &target, directory, volume->tree.root, &node->file->context);
@@ -125,7 +125,8 @@ int move_hidden_out(struct request *request, struct node *directory)
 	return error;
 }
 
-void name_removed(struct request *request, struct node *parent, const char *name, struct node *node, bool was_last)
+/* The tree forgets a name that the drive has removed. */
+static void name_removed(struct request *request, struct node *parent, const char *name, struct node *node, bool was_last)
 {
 	struct tenon_volume *volume = request->volume;
 

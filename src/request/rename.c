@@ -162,7 +162,7 @@ static void restore_target(struct request *request, struct renaming *renaming)
 
 	path_init(&hidden);
 	volume_lock(volume);
-	error = tree_path(node, NULL, &hidden);
+	error = tree_path(node, &hidden);
 	if (!error)
 		snprintf(name, sizeof name, "%s", node->names->text);
 	volume_unlock(volume);

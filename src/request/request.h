@@ -133,8 +133,6 @@ bool directory_is_empty(struct request *request, const struct subject *directory
 int hide_file(struct request *request, struct subject *subject, struct node *parent, const char *name);
 /* Moves hidden files out of a directory that is going away. */
 int move_hidden_out(struct request *request, struct node *directory);
-/* Fires what a removed name needs after delete_file: the tree forgets it. */
-void name_removed(struct request *request, struct node *parent, const char *name, struct node *node, bool was_last);
 /* Makes the kernel ask for a file's attributes again. */
 void invalidate_attributes(struct tenon_volume *volume, uint64_t nodeid);
 /* The kernel's write-back cache is in use: it owns sizes and times of files until it has written. */
@@ -154,8 +152,6 @@ struct access {
 	uint32_t nt_desired;
 };
 struct access access_of_flags(int flags);
-/* Permission bits, owner and group of a new file in parent, set-gid directories observed. */
-int new_file_owner(struct request *request, struct subject *parent, uint32_t *mode, uint32_t *uid, uint32_t *gid);
 uint32_t tag_of_mode(uint32_t mode);
 uint32_t attributes_of_mode(uint32_t mode);
 

@@ -43,7 +43,7 @@ int subject_find(struct request *request, uint64_t nodeid, struct subject *subje
 	path_init(&subject->path);
 	volume_lock(volume);
 	subject->node = tree_node(&volume->tree, nodeid);
-	error = subject->node ? tree_path(subject->node, NULL, &subject->path) : ESTALE;
+	error = subject->node ? tree_path(subject->node, &subject->path) : ESTALE;
 	if (subject->node) {
 		subject->file = subject->node->file;
 		subject->nameless = error == ENOENT && subject->node->deleted;

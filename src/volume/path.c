@@ -71,10 +71,10 @@ int path_append(struct path *path, const char *name)
 	return 0;
 }
 
-int tree_path(const struct node *node, const struct name *via, struct path *path)
+int tree_path(const struct node *node, struct path *path)
 {
 	size_t length = 0;
-	const struct name *first = via ? via : node->names;
+	const struct name *first = node->names;
 	char *at;
 	int error;
 

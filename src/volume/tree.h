@@ -124,9 +124,7 @@ int path_set(struct path *path, const char *text);
 /* Appends "/name". 0 or ENOMEM. */
 int path_append(struct path *path, const char *name);
 
-/*
- * The node's path by its newest name, or by via where that is not NULL. 0; ENOENT where a name is missing on the way; ENOMEM.
- */
-int tree_path(const struct node *node, const struct name *via, struct path *path);
+/* The node's path by its newest name. 0; ENOENT where a name is missing on the way; ENOMEM. */
+int tree_path(const struct node *node, struct path *path);
 
 #endif

@@ -59,7 +59,7 @@ static void assert_path(const struct node *node, const char *expected)
 	struct path path;
 
 	path_init(&path);
-	assert_int_equal(tree_path(node, NULL, &path), 0);
+	assert_int_equal(tree_path(node, &path), 0);
 	assert_string_equal(path.text, expected);
 	path_done(&path);
 }
