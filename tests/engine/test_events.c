@@ -357,6 +357,11 @@ static void deletion_can_be_refused(void **state)
 	traced->fail_event = "can_file_be_deleted";
 	traced->fail_code = EACCES;
 	assert_int_equal(kernel_unlink(&traced->kernel, ROOT, "a"), EACCES);
+	traced->fail_event = "can_file_be_deleted";
+	traced->fail_code = VETO;
+	traced_take(traced);
+	assert_int_equal(kernel_unlink(&traced->kernel, ROOT, "a"), EPERM);
+	assert_string_equal(traced_take(traced), "can_file_be_deleted /a");
 	assert_int_equal(kernel_lookup(&traced->kernel, ROOT, "a", &entry), 0);
 	assert_int_not_equal(entry.nodeid, 0);
 }
@@ -652,6 +657,7 @@ static void set_id_bits_go_with_a_write(void **state)
 	struct traced *traced = *state;
 	const struct wire_setattr_in chmod = {.valid = WIRE_SET_MODE, .mode = 06755};
 	const struct wire_setattr_in chown = {.valid = WIRE_SET_UID, .uid = 5};
+	const struct wire_setattr_in nothing = {0};
 	uint64_t node = make_file(traced, "a");
 	struct wire_attr attr;
 
@@ -662,6 +668,14 @@ static void set_id_bits_go_with_a_write(void **state)
 	assert_int_equal(kernel_getattr(&traced->kernel, node, &attr), 0);
 	assert_int_equal(attr.mode & 07777, 0755);
 	assert_int_equal(attr.uid, 5);
+	/* chown(2) of neither owner is a change of nothing: the bits go all the same, and ctime moves. */
+	assert_int_equal(kernel_setattr(&traced->kernel, node, &chmod), 0);
+	traced_take(traced);
+	assert_int_equal(kernel_setattr(&traced->kernel, node, &nothing), 0);
+	assert_string_equal(traced_take(traced),
+			    "get_file_info /a; set_file_attributes /a 1; set_file_attributes /a 20; get_file_info /a");
+	assert_int_equal(kernel_getattr(&traced->kernel, node, &attr), 0);
+	assert_int_equal(attr.mode & 07777, 0755);
 }
 
 static void set_gid_directories_pass_their_group_on(void **state)

@@ -85,7 +85,6 @@ WRAP(enumerate_directory, " %s", event->directory_name)
 WRAP(close_directory_enumeration, " %s", event->directory_name)
 WRAP(set_file_size, " %s %lld", event->file_name, (long long)event->size)
 WRAP(rename_or_move_file, " %s %s%s", event->file_name, event->new_file_name, event->exchange ? " exchange" : "")
-WRAP(can_file_be_deleted, " %s", event->file_name)
 WRAP(is_directory_empty, " %s", event->directory_name)
 WRAP(delete_file, " %s", event->file_name)
 WRAP(create_hard_link, " %s %s", event->file_name, event->link_name)
@@ -143,6 +142,18 @@ static void on_read_file(tenon_volume *volume, tenon_read_file_event *event)
 		event->bytes_read = event->bytes_to_read + 1, event->result_code = 0;
 	else if (!event->result_code)
 		memory_drive.events->read_file(volume, event);
+}
+
+/* Failing with VETO is saying no without a code. */
+static void on_can_file_be_deleted(tenon_volume *volume, tenon_can_file_be_deleted_event *event)
+{
+	(void)volume;
+	note("can_file_be_deleted %s", event->file_name);
+	event->result_code = planned_failure("can_file_be_deleted");
+	if (event->result_code == VETO) {
+		event->result_code = 0;
+		event->can_be_deleted = false;
+	}
 }
 
 static void on_set_file_attributes(tenon_volume *volume, tenon_set_file_attributes_event *event)

@@ -10,6 +10,9 @@
 
 #include "kernel.h"
 
+/* A fail_code for can_file_be_deleted: can_be_deleted becomes false. */
+#define VETO 2000
+
 struct traced {
 	struct kernel kernel;
 	tenon_volume *volume;
