@@ -103,6 +103,16 @@ static struct change change_from(const struct wire_setattr_in *in)
 	return change;
 }
 
+/* No handler is to store a time that could not be told again. */
+static bool has_bad_time(const struct wire_setattr_in *in)
+{
+	const uint32_t second = 1000000000;
+
+	return ((in->valid & WIRE_SET_ATIME) && in->atimensec >= second) ||
+	       ((in->valid & WIRE_SET_MTIME) && in->mtimensec >= second) ||
+	       ((in->valid & WIRE_SET_CTIME) && in->ctimensec >= second);
+}
+
 /* The mode without set-id bits: the group's means "set-group-id" only where the group may execute. */
 static uint32_t without_privileges(uint32_t mode)
 {
@@ -195,6 +205,8 @@ int run_setattr(struct request *request)
 	struct file_attr attr;
 	int error = subject_find(request, request->wire.header.nodeid, &subject);
 
+	if (!error && has_bad_time(in))
+		error = EINVAL;
 	if (!error)
 		error = subject.nameless && !subject.file ? change_gone(request, &subject, in)
 							  : change_there(request, &subject, in);

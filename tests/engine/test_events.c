@@ -678,6 +678,24 @@ static void set_id_bits_go_with_a_write(void **state)
 	assert_int_equal(attr.mode & 07777, 0755);
 }
 
+static void times_that_cannot_be_are_refused(void **state)
+{
+	struct traced *traced = *state;
+	const struct wire_setattr_in mtime = {.valid = WIRE_SET_MTIME, .mtimensec = 1000000000};
+	const struct wire_setattr_in ctime = {.valid = WIRE_SET_CTIME, .ctimensec = UINT32_MAX};
+	const struct wire_setattr_in atime = {.valid = WIRE_SET_ATIME, .atimensec = 999999999};
+	uint64_t node = make_file(traced, "a");
+	struct wire_attr attr;
+
+	traced_take(traced);
+	assert_int_equal(kernel_setattr(&traced->kernel, node, &mtime), EINVAL);
+	assert_int_equal(kernel_setattr(&traced->kernel, node, &ctime), EINVAL);
+	assert_string_equal(traced_take(traced), "");
+	assert_int_equal(kernel_setattr(&traced->kernel, node, &atime), 0);
+	assert_int_equal(kernel_getattr(&traced->kernel, node, &attr), 0);
+	assert_int_equal(attr.atimensec, 999999999);
+}
+
 static void set_gid_directories_pass_their_group_on(void **state)
 {
 	struct traced *traced = *state;
@@ -755,6 +773,7 @@ int main(void)
 		TEST(a_path_stays_true_while_a_handler_runs, plain),
 		TEST(unmounting_closes_what_is_open, plain),
 		TEST(set_id_bits_go_with_a_write, plain),
+		TEST(times_that_cannot_be_are_refused, plain),
 		TEST(set_gid_directories_pass_their_group_on, plain),
 		TEST(rubbish_does_no_harm, plain),
 		TEST(names_and_paths_have_limits, plain),
