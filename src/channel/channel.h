@@ -31,7 +31,7 @@ struct channel {
 	const struct channel_ops *ops;
 };
 
-/* Serves an open /dev/fuse, which it closes in the end. NULL: no memory. */
+/* Serves an open /dev/fuse, kept from forked children, which it closes in the end. NULL: no memory. */
 struct channel *device_channel_new(int fd);
 
 /* Plays the kernel's part in the process itself. NULL: no memory. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "channel/channel.h"
+#include "channel/forked.h"
 #include "wire/proto.h"
 
 struct device_channel {
@@ -50,7 +51,7 @@ static void device_free(struct channel *channel)
 {
 	struct device_channel *device = (struct device_channel *)channel;
 
-	close(device->fd);
+	forked_close(device->fd);
 	free(device);
 }
 

@@ -15,6 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "channel/abort.h"
+#include "channel/forked.h"
+#include "channel/fusermount.h"
+#include "channel/mounttable.h"
+
 #define FUSE_DEV_IOC_SYNC_INIT _IO(229, 3)
 
 bool mount_prepare(int device)
@@ -62,18 +67,33 @@ static int configure(int context, const struct mount_options *options)
 	return 0;
 }
 
-static void find_master(int fd, struct mount *mount)
+static int find_master(int fd, struct mount *mount)
 {
-	int clone = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	struct statx what;
+	int clone;
 
+	forked_lock();
+	clone = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	mount->clonable = clone >= 0;
-	mount->master = mount->clonable ? clone : fd;
 	if (mount->clonable)
 		close(fd);
+	mount->master = forked_keep(mount->clonable ? clone : fd);
+	forked_unlock();
+	if (mount->master < 0)
+		return ENOMEM;
 	/* The connection's number is the whole device number, as the kernel packs it. */
 	if (!statx(mount->master, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &what))
 		mount->connection = what.stx_dev_minor | what.stx_dev_major << 20;
+	return 0;
+}
+
+bool mount_is_allowed(void)
+{
+	int context = fsopen("fuse", FSOPEN_CLOEXEC);
+
+	if (context >= 0)
+		close(context);
+	return context >= 0 || errno != EPERM;
 }
 
 int mount_create(const struct mount_options *options, struct mount *mount, struct mount_error *why)
@@ -103,15 +123,41 @@ int mount_create(const struct mount_options *options, struct mount *mount, struc
 		}
 	}
 	close(context);
-	if (!error)
-		find_master(fd, mount);
+	return error ? error : find_master(fd, mount);
+}
+
+int mount_create_at(const struct mount_options *options, const char *path, uint64_t attributes, struct mount *mount, int *device,
+		    struct mount_error *why)
+{
+	int error;
+
+	*mount = (struct mount){.master = -1};
+	forked_lock();
+	error = fusermount_mount(options, path, attributes, device, why);
+	if (!error && forked_keep(*device) < 0)
+		error = ENOMEM;
+	forked_unlock();
+	if (error == ENOMEM)
+		fusermount_unmount(path, true);
 	return error;
+}
+
+int mount_find(struct mount *mount, const char *path, uint64_t *mount_id)
+{
+	struct statx what;
+
+	/* Without asking the file system: its INIT may still have to be answered. */
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &what))
+		return errno;
+	mount->connection = what.stx_dev_minor | what.stx_dev_major << 20;
+	*mount_id = what.stx_mnt_id;
+	return 0;
 }
 
 void mount_close(struct mount *mount)
 {
 	if (mount->master >= 0)
-		close(mount->master);
+		forked_close(mount->master);
 	mount->master = -1;
 }
 
@@ -156,10 +202,12 @@ int mount_attach(struct mount *mount, const char *sibling, const char *path, uin
 		error = errno;
 	if (!error)
 		error = mount_id_of(fd, "", AT_EMPTY_PATH, mount_id);
-	if (error && !mount->clonable && mount->master < 0 && !sibling)
+	if (mount->clonable || sibling)
+		close(fd);
+	else if (error)
 		mount->master = fd;
 	else
-		close(fd);
+		forked_close(fd);
 	return error;
 }
 
@@ -172,84 +220,77 @@ int mount_detach(const char *path, uint64_t mount_id, bool lazily)
 		return error;
 	if (there != mount_id)
 		return EINVAL;
-	return umount2(path, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) ? errno : 0;
+	if (!umount2(path, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)))
+		return 0;
+	return errno == EPERM ? fusermount_unmount(path, lazily) : errno;
+}
+
+/* Opens the mounting point itself, which asks the file system nothing, where a mount of this type is what it shows. -1 else. */
+static int open_place(const char *path, const char *subtype)
+{
+	struct table_line line;
+	struct table table;
+	struct statx what;
+	char type[64];
+	bool found = false;
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+
+	snprintf(type, sizeof type, "fuse.%s", subtype);
+	if (fd >= 0 && mountinfo >= 0 && !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &what) &&
+	    what.stx_attributes & STATX_ATTR_MOUNT_ROOT && !table_open(&table, mountinfo)) {
+		while (!found && table_next(&table, &line))
+			found = line.id == what.stx_mnt_id && strcmp(line.type, type) == 0;
+		table_close(&table);
+	}
+	if (mountinfo >= 0)
+		close(mountinfo);
+	if (found || fd < 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
 bool mount_is_tenon(const char *path, const char *subtype)
 {
-	char line[8192];
-	char type[64];
-	uint64_t there = 0;
-	bool found = false;
-	FILE *mountinfo;
+	int fd = open_place(path, subtype);
 
-	if (mount_id_of(AT_FDCWD, path, 0, &there))
-		return false;
-	mountinfo = fopen("/proc/self/mountinfo", "re");
-	if (!mountinfo)
-		return false;
-	snprintf(type, sizeof type, " - fuse.%s ", subtype);
-	while (!found && fgets(line, sizeof line, mountinfo))
-		found = strtoull(line, NULL, 10) == there && strstr(line, type);
-	fclose(mountinfo);
-	if (found) {
-		struct statx what;
-
-		found = !statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_MNT_ID, &what) &&
-			(what.stx_attributes & STATX_ATTR_MOUNT_ROOT);
-	}
-	return found;
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
-/* fusectl is often not mounted: a detached mount of it serves as well. */
-static int open_fusectl(void)
+void mount_clear_dead(const char *path, const char *subtype)
 {
-	int context = fsopen("fusectl", FSOPEN_CLOEXEC);
-	int mount = -1;
+	int fd = open_place(path, subtype);
+	struct statx what;
+	char place[32];
 
-	if (context < 0)
-		return -1;
-	if (!fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	close(context);
-	return mount;
+	if (fd < 0)
+		return;
+	/* Through the descriptor: whatever is mounted at path meanwhile is not what dies here. */
+	snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &what) && errno == ENOTCONN &&
+	    umount2(place, MNT_DETACH) && errno == EPERM)
+		fusermount_unmount(path, true);
+	close(fd);
 }
 
 int mount_abort(const struct mount *mount)
 {
-	char name[32];
-	int control = open_fusectl();
-	int abort, error;
-
-	if (control < 0)
-		return errno;
-	snprintf(name, sizeof name, "%u/abort", mount->connection);
-	abort = openat(control, name, O_WRONLY | O_CLOEXEC);
-	error = abort < 0 || write(abort, "1", 1) != 1 ? errno : 0;
-	if (abort >= 0)
-		close(abort);
-	close(control);
-	return error;
+	return abort_connection(mount->connection);
 }
 
 int mount_ids_read(int mountinfo, struct mount_ids *ids)
 {
-	FILE *lines;
-	char *line = NULL;
-	size_t room = 0;
-	int copy = dup(mountinfo);
-	int error = 0;
+	struct table_line line;
+	struct table table;
+	int error = table_open(&table, mountinfo);
 
 	*ids = (struct mount_ids){0};
-	/* Reading from the start is also what arms poll(2) for the next change. */
-	lines = copy < 0 || lseek(copy, 0, SEEK_SET) < 0 ? NULL : fdopen(copy, "re");
-	if (!lines) {
-		error = errno;
-		if (copy >= 0)
-			close(copy);
+	if (error)
 		return error;
-	}
-	while (!error && getline(&line, &room, lines) > 0) {
+	while (!error && table_next(&table, &line)) {
 		uint64_t *larger = ids->ids;
 
 		if (ids->count % 64 == 0)
@@ -259,10 +300,9 @@ int mount_ids_read(int mountinfo, struct mount_ids *ids)
 			break;
 		}
 		ids->ids = larger;
-		ids->ids[ids->count++] = strtoull(line, NULL, 10);
+		ids->ids[ids->count++] = line.id;
 	}
-	free(line);
-	fclose(lines);
+	table_close(&table);
 	return error;
 }
 

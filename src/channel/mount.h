@@ -39,6 +39,18 @@ struct mount {
  * afterwards otherwise. 0, or an errno value and the reason.
  */
 int mount_create(const struct mount_options *options, struct mount *mount, struct mount_error *why);
+
+/* May this process mount by itself? Else mount_create fails with EPERM. */
+bool mount_is_allowed(void);
+
+/*
+ * The way of those who may not: through fusermount3, at one place, and there is no master. INIT is to be answered on *device, which is
+ * the caller's, afterwards; then mount_find says what became of it. 0, or an errno value and the reason.
+ */
+int mount_create_at(const struct mount_options *options, const char *path, uint64_t attributes, struct mount *mount, int *device,
+		    struct mount_error *why);
+int mount_find(struct mount *mount, const char *path, uint64_t *mount_id);
+
 void mount_close(struct mount *mount);
 
 /* Asks for errors of INIT to show at mount time: true from Linux 6.18 on. */
@@ -50,13 +62,16 @@ bool mount_prepare(int device);
  */
 int mount_attach(struct mount *mount, const char *sibling, const char *path, uint64_t attributes, uint64_t *mount_id);
 
-/* Unmounts what is at path if it is this very mount: 0, EBUSY, or EINVAL where something else is there now. */
+/* Unmounts what is at path if it is this very mount: 0, EBUSY, or EINVAL where something else is there now, EPERM. */
 int mount_detach(const char *path, uint64_t mount_id, bool lazily);
 
 /* True when a mount of this type is what path shows. */
 bool mount_is_tenon(const char *path, const char *subtype);
 
-/* Cuts the connection: every caller gets an error. */
+/* Takes away a mount of this type at path whose process is gone: everything in it answers ENOTCONN. */
+void mount_clear_dead(const char *path, const char *subtype);
+
+/* Cuts the connection: every caller gets an error. 0 or an errno value. */
 int mount_abort(const struct mount *mount);
 
 /* The ids of all mounts there are. */

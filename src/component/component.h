@@ -7,7 +7,11 @@
 #ifndef COMPONENT_COMPONENT_H
 #define COMPONENT_COMPONENT_H
 
+#include <sys/types.h>
+
 #include "channel/channel.h"
+#include "channel/fusermount.h"
+#include "channel/guard.h"
 #include "channel/mount.h"
 #include "component/workers.h"
 #include "volume/volume.h"
@@ -38,8 +42,19 @@ struct session {
 	pthread_cond_t changed;
 	enum session_state state;
 	struct point *points;
+	/* The process that has the threads; a forked child only has the memory. */
+	pid_t owner;
+	/* The socket to the guard, -1: there is none. */
+	int guard;
+	/* A mount of ours is still there, covered by another one: the guard's. */
+	bool leftovers;
+	/* This process may not mount by itself. */
+	bool by_fusermount;
+	/* The only mounting point of such a mount goes; the service thread ends the connection, the media stays. */
+	bool parting;
 	/* A device opened ahead of the next mount_media, -1 else. */
 	int device;
+	/* NULL while no media is mounted, and until the first mounting point where fusermount3 mounts. */
 	struct channel *channel;
 	bool in_process;
 	struct mount mount;
@@ -60,6 +75,19 @@ struct session {
 /* Sets the volume's last error and gives code back. */
 int component_fail(struct tenon_volume *volume, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool component_is_mounted(struct tenon_volume *volume);
+/* EINVAL in a child forked from the process that made the storage. */
+int component_check_process(struct tenon_volume *volume);
+
+/* connect.c: what create_storage needs: the guard and the device. 0 or an errno value, with the volume's last error set. */
+int connect_prepare(struct session *session);
+/* Closes a device that was opened ahead. */
+void connect_abandon(struct session *session);
+/* Makes the mount and answers INIT; without the privilege that is left to connect_at. */
+int connect_media(struct session *session);
+/* Mounts through fusermount3 at point and starts the workers. Under the session's lock. */
+int connect_at(struct session *session, struct point *point, uint64_t attributes);
+/* Lets go of the mount and waits for the end of the connection, the workers and all handles. The service thread's. */
+void disconnect(struct session *session);
 
 /* service.c: starts the thread and waits for what get_volume_id and mount answer. */
 int service_start(struct session *session);
@@ -68,9 +96,8 @@ void service_finish(struct session *session);
 /* Collects a thread that has ended by itself. */
 void service_collect(struct session *session);
 
-/* cutoff.c: ends a connection that is still in use. root, which it closes, is from cutoff_open_root before anything was detached. */
-int cutoff_open_root(struct session *session);
-void cut_off(struct session *session, int root);
+/* cutoff.c: ends a connection that is still in use; what the kernel has cached of open files is written first. */
+void cut_off(struct session *session);
 
 /* points.c, under the session's lock. */
 int points_attach_all(struct session *session);

@@ -1,12 +1,13 @@
 /*
  * Unmounting by force: what the kernel still holds of open files is written, then the connection is cut.
  *
- * Through a descriptor of the root, since the places are detached by now; the workers still answer.
+ * Through a descriptor of the root; the workers still answer. Whoever goes on writing meanwhile loses that.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,7 +51,7 @@ static void write_back(int root, const char *path)
 	close(fd);
 }
 
-int cutoff_open_root(struct session *session)
+static int open_root(struct session *session)
 {
 	int root = -1;
 
@@ -66,8 +67,9 @@ int cutoff_open_root(struct session *session)
 	return root;
 }
 
-void cut_off(struct session *session, int root)
+static void write_all_back(struct session *session)
 {
+	int root = open_root(session);
 	char **paths = root < 0 ? NULL : list_open_files(session->volume);
 
 	for (char **at = paths; at && *at; at++) {
@@ -77,5 +79,18 @@ void cut_off(struct session *session, int root)
 	free(paths);
 	if (root >= 0)
 		close(root);
-	mount_abort(&session->mount);
+}
+
+void cut_off(struct session *session)
+{
+	write_all_back(session);
+	pthread_mutex_lock(&session->lock);
+	if (session->state == SESSION_MOUNTED && mount_abort(&session->mount)) {
+		/* Without fusectl, as in a user namespace, a mounting point is the way to the connection. */
+		for (const struct point *point = session->points; point; point = point->next) {
+			if (point->attached && umount2(point->real, MNT_FORCE | UMOUNT_NOFOLLOW) == 0)
+				break;
+		}
+	}
+	pthread_mutex_unlock(&session->lock);
 }

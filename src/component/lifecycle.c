@@ -46,7 +46,8 @@ int session_new(struct tenon_volume *volume)
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->changed, NULL);
 	session->volume = volume;
-	session->mount.master = session->device = session->mountinfo = -1;
+	session->mount.master = session->device = session->mountinfo = session->guard = -1;
+	session->owner = getpid();
 	session->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	volume->session = session;
 	if (session->wake < 0) {
@@ -64,6 +65,15 @@ static void close_if_open(int fd)
 		close(fd);
 }
 
+/* A forked child has the memory, but none of the threads. */
+int component_check_process(struct tenon_volume *volume)
+{
+	if (!volume->session || volume->session->owner == getpid())
+		return 0;
+	return component_fail(volume, EINVAL, "the volume belongs to process %d, which this one was forked from",
+			      (int)volume->session->owner);
+}
+
 void session_free(struct tenon_volume *volume)
 {
 	struct session *session = volume->session;
@@ -74,28 +84,14 @@ void session_free(struct tenon_volume *volume)
 		pthread_cond_wait(&session->changed, &session->lock);
 	pthread_mutex_unlock(&session->lock);
 	points_free(session);
-	close_if_open(session->device);
+	connect_abandon(session);
+	guard_end(session->guard, !session->leftovers);
 	close_if_open(session->wake);
 	close_if_open(session->mountinfo);
 	pthread_cond_destroy(&session->changed);
 	pthread_mutex_destroy(&session->lock);
 	free(session);
 	volume->session = NULL;
-}
-
-static int open_device(struct session *session)
-{
-	if (session->device >= 0)
-		return 0;
-	session->device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	if (session->device >= 0)
-		return 0;
-	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
-		return component_fail(session->volume, errno,
-				      "/dev/fuse is not there: load the kernel's module with \"modprobe fuse\"");
-	if (errno == EACCES || errno == EPERM)
-		return component_fail(session->volume, errno, "/dev/fuse may not be opened by this user: mount as root");
-	return component_fail(session->volume, errno, "/dev/fuse cannot be opened: %s", strerror(errno));
 }
 
 int tenon_create_storage(tenon_volume *volume)
@@ -109,7 +105,7 @@ int tenon_create_storage(tenon_volume *volume)
 	error = session_new(volume);
 	if (error)
 		return error;
-	error = open_device(volume->session);
+	error = connect_prepare(volume->session);
 	if (error)
 		session_free(volume);
 	return error;
@@ -137,97 +133,6 @@ int check_handlers(struct tenon_volume *volume)
 	return *missing ? component_fail(volume, EINVAL, "handlers are missing that must be there: %s", missing) : 0;
 }
 
-int negotiate(struct tenon_volume *volume, const void *message, size_t size, struct wire_init_out *out, uint64_t *unique)
-{
-	struct wire_request wire;
-	int error = wire_decode(message, size, &wire);
-
-	*unique = wire.header.unique;
-	if (!error && wire.header.opcode != WIRE_INIT)
-		error = EPROTO;
-	return error ? error : request_init(volume, &wire, out);
-}
-
-/* Answers the kernel's first message. */
-static int answer_init(struct session *session)
-{
-	_Alignas(8) char message[WIRE_MIN_BUFFER];
-	struct {
-		struct wire_out_header header;
-		struct wire_init_out body;
-	} reply = {0};
-	size_t got = session->channel->ops->exchange(session->channel, NULL, 0, message, sizeof message);
-	int error = got ? negotiate(session->volume, message, got, &reply.body, &reply.header.unique) : ENODEV;
-
-	if (!got)
-		return error;
-	reply.header.error = -error;
-	reply.header.len = error ? sizeof reply.header : sizeof reply;
-	session->channel->ops->send(session->channel, &reply, reply.header.len);
-	return error;
-}
-
-static void *answer_init_main(void *arg)
-{
-	return (void *)(intptr_t)answer_init(arg);
-}
-
-static int create_mount(struct session *session, struct mount_error *why)
-{
-	const struct properties *properties = &session->volume->properties;
-	const struct mount_options options = {
-		.device = session->device,
-		.source = *properties->mount_source ? properties->mount_source : properties->file_system_name,
-		.subtype = properties->file_system_name,
-		.uid = session->volume->owner_uid,
-		.gid = session->volume->owner_gid,
-		.allow_other = properties->allow_other,
-		.default_permissions = properties->default_permissions,
-	};
-	bool synchronous = mount_prepare(session->device);
-	pthread_t helper;
-	void *answer = NULL;
-	int error;
-
-	if (synchronous) {
-		error = thread_start(&helper, answer_init_main, session);
-		if (error)
-			return error;
-	}
-	error = mount_create(&options, &session->mount, why);
-	if (!synchronous)
-		return error ? error : answer_init(session);
-	/* When the mount failed early no INIT will ever come. */
-	if (error)
-		pthread_cancel(helper);
-	pthread_join(helper, &answer);
-	return error || answer == PTHREAD_CANCELED ? error : (int)(intptr_t)answer;
-}
-
-static int mount_it(struct session *session)
-{
-	struct tenon_volume *volume = session->volume;
-	struct mount_error why = {""};
-	int error = open_device(session);
-
-	if (error)
-		return error;
-	session->channel = device_channel_new(session->device);
-	if (!session->channel)
-		return component_fail(volume, ENOMEM, "no memory for a channel");
-	error = create_mount(session, &why);
-	/* From here on the channel closes it. */
-	session->device = -1;
-	if (!error)
-		return 0;
-	mount_close(&session->mount);
-	session->channel->ops->free(session->channel);
-	session->channel = NULL;
-	if (error == EPERM)
-		return component_fail(volume, EPERM, "this user may not mount (%s): mount as root", why.text);
-	return component_fail(volume, error, "cannot mount: %s", *why.text ? why.text : strerror(error));
-}
-
 int session_start(struct session *session)
 {
 	struct tenon_volume *volume = session->volume;
@@ -237,7 +142,8 @@ int session_start(struct session *session)
 	volume->channel = session->channel;
 	session->state = SESSION_MOUNTED;
 	atomic_store(&volume->active, true);
-	error = workers_start(&session->workers, volume, session->channel, session->wake);
+	/* Without the privilege to mount, the channel comes with the first mounting point. */
+	error = session->channel ? workers_start(&session->workers, volume, session->channel, session->wake) : 0;
 	if (!error) {
 		error = service_start(session);
 		if (error)
@@ -270,14 +176,16 @@ int tenon_mount_media(tenon_volume *volume, int32_t timeout)
 
 	if (!session)
 		return component_fail(volume, EINVAL, "there is no storage to mount: call create_storage first");
-	error = check_mountable(volume, timeout);
+	error = component_check_process(volume);
+	if (!error)
+		error = check_mountable(volume, timeout);
 	if (error)
 		return error;
 	if (session->mountinfo < 0)
 		session->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (session->mountinfo < 0)
 		return component_fail(volume, errno, "/proc/self/mountinfo cannot be read: %s", strerror(errno));
-	error = mount_it(session);
+	error = connect_media(session);
 	if (error)
 		return error;
 	error = session_start(session);
@@ -311,28 +219,33 @@ static int detach(struct session *session, bool force)
 int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 {
 	struct session *session = volume->session;
-	int root = -1;
 	int error;
 
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "the media cannot be unmounted inside a handler");
+	error = component_check_process(volume);
+	if (error)
+		return error;
 	if (!session || !component_is_mounted(volume))
 		return component_fail(volume, EINVAL, "no media is mounted");
 	if (force_unmount && !session->in_process)
-		root = cutoff_open_root(session);
+		cut_off(session);
 	error = detach(session, force_unmount);
 	if (error)
 		return error;
-	if (force_unmount && !session->in_process)
-		cut_off(session, root);
 	service_finish(session);
 	return 0;
 }
 
 int tenon_delete_storage(tenon_volume *volume, bool force_unmount)
 {
+	int error;
+
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "the storage cannot be deleted inside a handler");
+	error = component_check_process(volume);
+	if (error)
+		return error;
 	if (!volume->session)
 		return component_fail(volume, EINVAL, "there is no storage");
 	if (component_is_mounted(volume)) {
@@ -350,7 +263,8 @@ int tenon_serve(tenon_volume *volume, const char *mounting_point, uint32_t flags
 	int error = 0;
 
 	volume->initialized = true;
-	if (!volume->session)
+	error = component_check_process(volume);
+	if (!error && !volume->session)
 		error = tenon_create_storage(volume);
 	if (!error)
 		error = tenon_add_mounting_point(volume, mounting_point, flags, 0);
@@ -358,7 +272,7 @@ int tenon_serve(tenon_volume *volume, const char *mounting_point, uint32_t flags
 		error = tenon_mount_media(volume, 0);
 	if (!error)
 		error = tenon_wait_unmounted(volume, -1);
-	if (volume->session)
+	if (volume->session && !component_check_process(volume))
 		tenon_delete_storage(volume, true);
 	return error;
 }
@@ -389,6 +303,9 @@ int tenon_wait_unmounted(tenon_volume *volume, int timeout)
 
 	if (!session)
 		return 0;
+	error = component_check_process(volume);
+	if (error)
+		return error;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += timeout / 1000;
 	until.tv_nsec += timeout % 1000 * 1000000L;

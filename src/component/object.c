@@ -43,6 +43,9 @@ void tenon_volume_free(tenon_volume *volume)
 {
 	if (!volume)
 		return;
+	/* In a forked child whatever threads of the parent had locked is locked for ever: the memory is left alone. */
+	if (component_check_process(volume))
+		return;
 	if (volume->session)
 		tenon_delete_storage(volume, true);
 	handles_done(&volume->handles);

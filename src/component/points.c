@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -38,6 +39,13 @@ static int points_attach(struct session *session, struct point *point)
 	const char *sibling = NULL;
 	int error;
 
+	if (session->by_fusermount) {
+		error = connect_at(session, point, attributes_of(point->flags));
+		point->attached = !error;
+		if (!error)
+			guard_watch(session->guard, point->mount_id, point->real, volume->properties.file_system_name);
+		return error;
+	}
 	for (const struct point *other = session->points; other; other = other->next) {
 		if (other->attached)
 			sibling = other->real;
@@ -46,6 +54,7 @@ static int points_attach(struct session *session, struct point *point)
 	if (error)
 		return component_fail(volume, error, "%s: cannot mount here: %s", point->real, strerror(error));
 	point->attached = true;
+	guard_watch(session->guard, point->mount_id, point->real, volume->properties.file_system_name);
 	return 0;
 }
 
@@ -135,6 +144,8 @@ static int check_place(struct tenon_volume *volume, const char *path, char **rea
 {
 	struct stat what;
 
+	/* What a killed process left there. */
+	mount_clear_dead(path, volume->properties.file_system_name);
 	*real = realpath(path, NULL);
 	if (!*real)
 		return component_fail(volume, errno, "%s: %s", path,
@@ -160,6 +171,9 @@ int tenon_add_mounting_point(tenon_volume *volume, const char *mounting_point, u
 		return component_fail(volume, EINVAL, "there is no storage to mount: call create_storage first");
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "mounting points cannot be added inside a handler");
+	error = component_check_process(volume);
+	if (error)
+		return error;
 	if (flags & ~(uint32_t)KNOWN_FLAGS)
 		return component_fail(volume, EINVAL, "0x%x are not flags of a mounting point", flags & ~(uint32_t)KNOWN_FLAGS);
 	if (authentication_id)
@@ -204,6 +218,17 @@ static struct point **find_point(struct session *session, int32_t index, const c
 	return at;
 }
 
+/* The only place of a mount by fusermount3 is gone, and with it the connection. Under the lock. */
+static void part(struct session *session)
+{
+	if (!session->channel)
+		return;
+	session->parting = true;
+	eventfd_write(session->wake, 1);
+	while (session->parting && session->state == SESSION_MOUNTED)
+		pthread_cond_wait(&session->changed, &session->lock);
+}
+
 int tenon_remove_mounting_point(tenon_volume *volume, int32_t index, const char *mounting_point, uint32_t flags,
 				int64_t authentication_id)
 {
@@ -217,6 +242,9 @@ int tenon_remove_mounting_point(tenon_volume *volume, int32_t index, const char 
 		return component_fail(volume, ENOENT, "there is no such mounting point");
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "mounting points cannot be removed inside a handler");
+	error = component_check_process(volume);
+	if (error)
+		return error;
 	pthread_mutex_lock(&session->lock);
 	at = find_point(session, index, mounting_point, flags);
 	point = *at;
@@ -226,6 +254,8 @@ int tenon_remove_mounting_point(tenon_volume *volume, int32_t index, const char 
 		error = detach(session, point, false);
 	if (!error)
 		*at = point->next;
+	if (!error && session->by_fusermount && point->mount_id)
+		part(session);
 	pthread_mutex_unlock(&session->lock);
 	if (!error) {
 		free(point->given);

@@ -10,7 +10,6 @@
 
 #include "component/component.h"
 #include "component/thread.h"
-#include "request/request.h"
 
 static int fire_first(struct tenon_volume *volume)
 {
@@ -25,36 +24,18 @@ static int fire_first(struct tenon_volume *volume)
 	return error ? component_fail(volume, error, "the handler of mount answered %s", strerrorname_np(error)) : 0;
 }
 
-/* Handles that the kernel will not close any more: every context given out comes back. */
-static void close_handles(struct tenon_volume *volume)
+/* Mounts that could not be taken away, because something else is mounted over them, are the guard's to wait for. */
+static bool has_leftovers(const struct session *session)
 {
-	for (;;) {
-		struct path path;
-		struct handle *handle;
+	struct mount_ids ids = {0};
+	bool found = false;
 
-		path_init(&path);
-		volume_lock(volume);
-		handle = handle_any(&volume->handles);
-		if (handle && tree_path(handle->file->node, &path))
-			path_set(&path, "");
-		volume_unlock(volume);
-		if (handle)
-			handle_close(volume, handle, path.text);
-		path_done(&path);
-		if (!handle)
-			return;
+	if (!session->in_process && !mount_ids_read(session->mountinfo, &ids)) {
+		for (const struct point *point = session->points; point; point = point->next)
+			found |= point->attached && mount_ids_have(&ids, point->mount_id);
 	}
-}
-
-/* Nothing of the kernel's or the workers' is left: the volume is as new. */
-static void forget_everything(struct tenon_volume *volume)
-{
-	tree_done(&volume->tree);
-	handles_done(&volume->handles);
-	gate_init(&volume->gate);
-	handles_init(&volume->handles);
-	if (tree_init(&volume->tree))
-		event_log(&volume->events, "no memory to mount again");
+	free(ids.ids);
+	return found;
 }
 
 static void end(struct session *session)
@@ -63,22 +44,14 @@ static void end(struct session *session)
 	tenon_flush_file_event flush = {.file_name = ""};
 	tenon_unmount_event unmount = {0};
 
-	/* The last reference: the kernel writes what it has cached, served by the workers, and ends the connection. */
-	mount_close(&session->mount);
-	if (session->in_process)
-		inproc_end(session->channel);
-	workers_join(&session->workers);
-	close_handles(volume);
+	disconnect(session);
 	if (session->start_error == 0) {
 		fire_flush_file(&volume->events, &flush);
 		fire_unmount(&volume->events, &unmount);
 	}
-	volume->channel = NULL;
-	session->channel->ops->free(session->channel);
-	session->channel = NULL;
-	forget_everything(volume);
 	atomic_store(&volume->active, false);
 	pthread_mutex_lock(&session->lock);
+	session->leftovers |= has_leftovers(session);
 	for (struct point *point = session->points; point; point = point->next)
 		point->attached = false;
 	session->state = SESSION_IDLE;
@@ -86,32 +59,57 @@ static void end(struct session *session)
 	pthread_mutex_unlock(&session->lock);
 }
 
-/* True when the volume is to end. */
-static bool look(struct session *session)
-{
-	struct mount_ids ids = {0};
-	bool over;
-
-	/* The table is read under the lock: an older one would lack a point that was attached meanwhile. */
-	pthread_mutex_lock(&session->lock);
-	over = session->finish;
-	if (!over && !session->in_process && !mount_ids_read(session->mountinfo, &ids))
-		over = points_check(session, &ids);
-	if (over)
-		session->state = SESSION_ENDING;
-	pthread_mutex_unlock(&session->lock);
-	free(ids.ids);
-	return over;
-}
-
 static bool channel_is_over(struct session *session)
 {
 	bool over;
 
+	if (!session->channel)
+		return false;
 	pthread_mutex_lock(&session->workers.lock);
 	over = session->workers.ended;
 	pthread_mutex_unlock(&session->workers.lock);
 	return over;
+}
+
+enum sight {
+	NOTHING_NEW,
+	/* The only place of a mount by fusermount3 was removed; the media waits for another one. */
+	PARTING,
+	OVER,
+};
+
+static enum sight look(struct session *session)
+{
+	enum sight sight = NOTHING_NEW;
+	struct mount_ids ids = {0};
+
+	/* The table is read under the lock: an older one would lack a point that was attached meanwhile. */
+	pthread_mutex_lock(&session->lock);
+	if (session->finish) {
+		sight = OVER;
+	} else if (session->parting) {
+		sight = PARTING;
+	} else if (channel_is_over(session)) {
+		/* An abort leaves the mounts in the table. */
+		points_detach_all(session, true);
+		sight = OVER;
+	} else if (!session->in_process && !mount_ids_read(session->mountinfo, &ids) && points_check(session, &ids)) {
+		sight = OVER;
+	}
+	if (sight == OVER)
+		session->state = SESSION_ENDING;
+	pthread_mutex_unlock(&session->lock);
+	free(ids.ids);
+	return sight;
+}
+
+static void part(struct session *session)
+{
+	disconnect(session);
+	pthread_mutex_lock(&session->lock);
+	session->parting = false;
+	pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
 }
 
 static void watch(struct session *session)
@@ -120,19 +118,18 @@ static void watch(struct session *session)
 		{.fd = session->wake, .events = POLLIN},
 		{.fd = session->mountinfo, .events = POLLPRI},
 	};
+	enum sight sight;
 	eventfd_t count;
 
-	/* An abort leaves the mounts in the table: the channel tells. */
-	while (!look(session) && !channel_is_over(session)) {
+	while ((sight = look(session)) != OVER) {
+		if (sight == PARTING) {
+			part(session);
+			continue;
+		}
 		poll(fds, session->mountinfo < 0 ? 1 : 2, -1);
 		if (fds[0].revents & POLLIN)
 			eventfd_read(session->wake, &count);
 	}
-	pthread_mutex_lock(&session->lock);
-	session->state = SESSION_ENDING;
-	if (channel_is_over(session))
-		points_detach_all(session, true);
-	pthread_mutex_unlock(&session->lock);
 }
 
 static void *service_main(void *arg)

@@ -1,0 +1,12 @@
+/*
+ * Cutting a connection: every caller gets an error, whatever the serving process does.
+ *
+ * Through fusectl, which is often not mounted: a detached mount of it serves as well where that is allowed.
+ */
+#ifndef CHANNEL_ABORT_H
+#define CHANNEL_ABORT_H
+
+/* The connection's number is the file system's device number, as the kernel packs it. 0 or an errno value. */
+int abort_connection(unsigned connection);
+
+#endif

@@ -1,0 +1,248 @@
+/*
+ * Mounting without the privilege: through fusermount3, the set-user-id program of Debian's package fuse3.
+ *
+ * The program sends the device through a socket whose number is in the environment; what it has to complain of is on its
+ * standard error.
+ */
+#include "channel/fusermount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROGRAM "fusermount3"
+#define SOCKET_NUMBER 3
+#define SOCKET_VARIABLE "_FUSE_COMMFD"
+
+extern char **environ;
+
+bool fusermount_there(void)
+{
+	const char *at = getenv("PATH");
+
+	/* What posix_spawnp(3) does without one. */
+	if (!at)
+		at = "/bin:/usr/bin";
+	while (*at) {
+		size_t length = strcspn(at, ":");
+		char path[4096];
+
+		snprintf(path, sizeof path, "%.*s/" PROGRAM, (int)length, at);
+		if (!access(path, X_OK))
+			return true;
+		at += length + (at[length] == ':');
+	}
+	return false;
+}
+
+/* The program's environment: this process's, and where the socket is. NULL: no memory. */
+static char **make_environment(char *variable)
+{
+	size_t count = 0;
+	size_t kept = 0;
+	char **copy;
+
+	while (environ && environ[count])
+		count++;
+	copy = calloc(count + 2, sizeof *copy);
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		if (strncmp(environ[i], SOCKET_VARIABLE "=", strlen(SOCKET_VARIABLE "=")) != 0)
+			copy[kept++] = environ[i];
+	}
+	copy[kept] = variable;
+	return copy;
+}
+
+/* A descriptor that is in nobody's way, whatever of the standard ones this process has closed. -1 stays -1. */
+static int out_of_the_way(int fd)
+{
+	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 10);
+}
+
+/* Standard input and output are nothing, standard error is words, SOCKET_NUMBER is socket (-1: none), the rest is closed. */
+static int spawn(char **arguments, int socket, int words, pid_t *pid)
+{
+	char variable[] = SOCKET_VARIABLE "=3";
+	char **environment = make_environment(variable);
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	int error = environment ? posix_spawn_file_actions_init(&actions) : ENOMEM;
+
+	if (error)
+		goto out;
+	posix_spawnattr_init(&attributes);
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	error = posix_spawn_file_actions_adddup2(&actions, words, STDERR_FILENO);
+	if (!error && socket >= 0)
+		error = posix_spawn_file_actions_adddup2(&actions, socket, SOCKET_NUMBER);
+	if (!error)
+		error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+	if (!error)
+		error = posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
+	if (!error)
+		error = posix_spawn_file_actions_addclosefrom_np(&actions, socket >= 0 ? SOCKET_NUMBER + 1 : SOCKET_NUMBER);
+	if (!error)
+		error = posix_spawnp(pid, PROGRAM, &actions, &attributes, arguments, environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+out:
+	free(environment);
+	return error;
+}
+
+/* All that comes from fd until its end, as one line without the program's name. */
+static void read_words(int fd, struct mount_error *why)
+{
+	static const char name[] = PROGRAM ": ";
+	char text[sizeof why->text];
+	size_t length = 0;
+	ssize_t got;
+
+	while (length < sizeof text - 1 && (got = read(fd, text + length, sizeof text - 1 - length)) != 0) {
+		if (got < 0 && errno != EINTR)
+			break;
+		length += got > 0 ? (size_t)got : 0;
+	}
+	text[length] = 0;
+	text[strcspn(text, "\n")] = 0;
+	snprintf(why->text, sizeof why->text, "%s", strncmp(text, name, strlen(name)) ? text : text + strlen(name));
+}
+
+/* Runs the program to its end. 0, or an errno value; EPERM where the program has failed, with its words. */
+static int run(char **arguments, int socket, struct mount_error *why)
+{
+	int words[2];
+	int high[2];
+	int status = 0;
+	pid_t pid;
+	int error;
+
+	why->text[0] = 0;
+	if (pipe2(words, O_CLOEXEC))
+		return errno;
+	high[0] = out_of_the_way(socket);
+	high[1] = out_of_the_way(words[1]);
+	close(words[1]);
+	error = high[1] < 0 || (socket >= 0 && high[0] < 0) ? errno : spawn(arguments, high[0], high[1], &pid);
+	for (int i = 0; i < 2; i++) {
+		if (high[i] >= 0)
+			close(high[i]);
+	}
+	if (!error) {
+		read_words(words[0], why);
+		/* ECHILD: the program that we are part of waits for any child, and was faster. Then the words decide. */
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		error = status || *why->text ? EPERM : 0;
+	} else {
+		snprintf(why->text, sizeof why->text, PROGRAM ": %s", strerror(error));
+	}
+	close(words[0]);
+	return error;
+}
+
+static int receive_device(int socket)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	char byte;
+	struct iovec data = {&byte, 1};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	int fd = -1;
+
+	/* The program has ended: what it had to send is there. */
+	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) > 0 && CMSG_FIRSTHDR(&message) &&
+	    CMSG_FIRSTHDR(&message)->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+	return fd;
+}
+
+/* Appends ",key=value" with commas and backslashes escaped, as the program wants them. */
+static void add_text(char *options, size_t room, const char *key, const char *value)
+{
+	size_t length = strlen(options);
+
+	length += (size_t)snprintf(options + length, room - length, ",%s=", key);
+	for (; *value && length + 3 < room; value++) {
+		if (*value == ',' || *value == '\\')
+			options[length++] = '\\';
+		options[length++] = *value;
+	}
+	options[length] = 0;
+}
+
+static void make_options(const struct mount_options *options, uint64_t attributes, char *text, size_t room)
+{
+	snprintf(text, room, "%s%s%s%s%s", attributes & MOUNT_ATTR_RDONLY ? "ro" : "rw",
+		 attributes & MOUNT_ATTR_NOEXEC ? ",noexec" : "", attributes & MOUNT_ATTR_NOATIME ? ",noatime" : "",
+		 options->allow_other ? ",allow_other" : "", options->default_permissions ? ",default_permissions" : "");
+	/* Without the privilege these two hold whatever is asked for; with it they are asked for. */
+	if (!(attributes & MOUNT_ATTR_NOSUID))
+		strcat(text, ",suid");
+	if (!(attributes & MOUNT_ATTR_NODEV))
+		strcat(text, ",dev");
+	add_text(text, room, "subtype", options->subtype);
+	add_text(text, room, "fsname", options->source);
+}
+
+int fusermount_mount(const struct mount_options *options, const char *path, uint64_t attributes, int *device,
+		     struct mount_error *why)
+{
+	char program[] = PROGRAM, dash_o[] = "-o", end[] = "--";
+	char text[4096];
+	char *place = strdup(path);
+	char *arguments[] = {program, dash_o, text, end, place, NULL};
+	int sockets[2] = {-1, -1};
+	int error = 0;
+
+	*device = -1;
+	if (!place || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets)) {
+		error = errno;
+		goto out;
+	}
+	make_options(options, attributes, text, sizeof text);
+	error = run(arguments, sockets[1], why);
+	if (error && error != EPERM)
+		goto out;
+	/* A mount that came with a warning is a mount. */
+	*device = receive_device(sockets[0]);
+	if (*device >= 0)
+		error = 0;
+	else if (!error)
+		error = EPERM;
+out:
+	if (sockets[0] >= 0) {
+		close(sockets[0]);
+		close(sockets[1]);
+	}
+	free(place);
+	return error;
+}
+
+int fusermount_unmount(const char *path, bool lazily)
+{
+	char program[] = PROGRAM, away[] = "-u", lazy[] = "-uz", end[] = "--";
+	char *place = strdup(path);
+	char *arguments[] = {program, lazily ? lazy : away, end, place, NULL};
+	struct mount_error why;
+	int error = place ? run(arguments, -1, &why) : ENOMEM;
+
+	free(place);
+	if (error == EPERM && strstr(why.text, "busy"))
+		error = EBUSY;
+	return error;
+}
