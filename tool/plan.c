@@ -87,16 +87,23 @@ static bool is_served(const struct mount *mount)
 /* A drive that is there already is not covered by another one; what a killed process left behind is taken away. */
 static int check_mounted(struct plan *plan, const struct mount *mount, struct why *why)
 {
+	int root = open(plan->point, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct statfs status;
+	char path[32];
+	int error = 0;
 
+	/* All through one descriptor: the drive's guard may be taking it away at this moment, and another one may come. */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", root);
 	/* Not stat(2): the kernel remembers what that gives. */
-	if (is_served(mount) || !statfs(plan->point, &status) || errno != ENOTCONN)
-		return why_failed(why, EBUSY, "%s is already mounted at %s: end that with tenon umount %s", mount->source,
-				  plan->point, plan->point);
-	if (umount2(plan->point, MNT_DETACH | UMOUNT_NOFOLLOW))
-		return why_failed(why, errno, "%s holds a dead drive: take it away with tenon umount %s", plan->point,
-				  plan->point);
-	return 0;
+	if (is_served(mount) || (root >= 0 && (!fstatfs(root, &status) || errno != ENOTCONN)))
+		error = why_failed(why, EBUSY, "%s is already mounted at %s: end that with tenon umount %s", mount->source,
+				   plan->point, plan->point);
+	else if (root >= 0 && umount2(path, MNT_DETACH) && errno != EINVAL)
+		error = why_failed(why, errno, "%s holds a dead drive: take it away with tenon umount %s", plan->point,
+				   plan->point);
+	if (root >= 0)
+		close(root);
+	return error;
 }
 
 static int check_directory(struct plan *plan, const char *point, struct why *why)

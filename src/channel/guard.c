@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,7 +50,7 @@ static bool find_program(char path[PATH_MAX])
 	return !access(path, X_OK);
 }
 
-static int spawn(char *path, int socket, pid_t *pid)
+static int spawn(char *path, int file, pid_t *pid)
 {
 	char program[] = PROGRAM;
 	char number[16];
@@ -69,7 +69,7 @@ static int spawn(char *path, int socket, pid_t *pid)
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-	error = posix_spawn_file_actions_adddup2(&actions, socket, GUARD_SOCKET);
+	error = posix_spawn_file_actions_adddup2(&actions, file, GUARD_FILE);
 	if (!error)
 		error = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_RDWR, 0);
 	if (!error)
@@ -83,85 +83,84 @@ static int spawn(char *path, int socket, pid_t *pid)
 	return error;
 }
 
-/* Our end takes the lowest number there is, the other one is in nobody's way. 0 or an errno value. */
-static int make_sockets(int *ours, int *theirs)
+/*
+ * The file, locked, under the lowest number there is. It has one descriptor in this process: closing a second one would take the lock
+ * away. -1 and errno.
+ */
+static int make_file(void)
 {
-	int ends[2];
-	int error;
+	struct flock first = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+	int file, error;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
-		return errno;
-	*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
-	error = *theirs < 0 ? errno : 0;
-	close(ends[1]);
-	if (error) {
-		close(ends[0]);
-		return error;
-	}
 	forked_lock();
-	*ours = forked_keep(ends[0]);
-	error = *ours < 0 ? errno : 0;
+	file = forked_keep(memfd_create(PROGRAM, MFD_CLOEXEC));
 	forked_unlock();
-	if (error)
-		close(*theirs);
-	return error;
-}
-
-int guard_start(struct mount_error *why)
-{
-	char path[PATH_MAX];
-	int ours = -1, theirs = -1;
-	int status = 0;
-	pid_t pid;
-	int error;
-
-	if (!find_program(path)) {
-		snprintf(why->text, sizeof why->text, "there is no %s, neither beside the library nor in %s", PROGRAM,
-			 TENON_LIBEXECDIR);
+	if (file < 0)
 		return -1;
-	}
-	error = make_sockets(&ours, &theirs);
-	if (!error) {
-		error = spawn(path, theirs, &pid);
-		close(theirs);
-		/* ECHILD: somebody else in this process waited for it. */
-		while (!error && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-	}
-	if (!error && !status)
-		return ours;
-	snprintf(why->text, sizeof why->text, "%.150s cannot be started: %s", path, error ? strerror(error) : "it failed");
-	if (ours >= 0)
-		forked_close(ours);
+	if (!fcntl(file, F_SETLK, &first))
+		return file;
+	error = errno;
+	forked_close(file);
+	errno = error;
 	return -1;
 }
 
-static void tell(int guard, const char *message)
+void guard_start(struct guard *guard, struct mount_error *why)
 {
-	/* A guard that was killed is no reason to fail. */
-	(void)send(guard, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+	char path[PATH_MAX];
+	int status = 0;
+	pid_t pid;
+	int error = 0;
+
+	*guard = (struct guard){.file = -1};
+	if (!find_program(path)) {
+		snprintf(why->text, sizeof why->text, "there is no %s, neither beside the library nor in %s", PROGRAM,
+			 TENON_LIBEXECDIR);
+		return;
+	}
+	guard->file = make_file();
+	error = guard->file < 0 ? errno : spawn(path, guard->file, &pid);
+	/* ECHILD: somebody else in this process waited for it. */
+	while (!error && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!error && !status)
+		return;
+	snprintf(why->text, sizeof why->text, "%.150s cannot be started: %s", path, error ? strerror(error) : "it failed");
+	if (guard->file >= 0)
+		forked_close(guard->file);
+	guard->file = -1;
 }
 
-void guard_watch(int guard, uint64_t mount_id, const char *path, const char *subtype)
+static void leave(const struct guard *guard, unsigned slot, const char *line)
 {
-	char message[GUARD_MESSAGE_MAX];
+	char text[GUARD_SLOT] = "";
+
+	snprintf(text, sizeof text, "%s", line);
+	/* Without memory for it there is less to clear up by. */
+	(void)!pwrite(guard->file, text, sizeof text, (off_t)slot * GUARD_SLOT);
+}
+
+void guard_watch(struct guard *guard, uint64_t mount_id, const char *path, const char *subtype)
+{
+	char line[GUARD_SLOT];
 	uint64_t unique = 0;
 	struct statx there;
 
-	if (guard < 0 || statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID_UNIQUE, &there))
+	if (guard->file < 0 || statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID_UNIQUE, &there))
 		return;
 	if (there.stx_mask & STATX_MNT_ID_UNIQUE)
 		unique = there.stx_mnt_id;
-	snprintf(message, sizeof message, GUARD_MOUNT "%" PRIu64 " %" PRIu64 " %u:%u fuse.%.40s", mount_id, unique,
-		 there.stx_dev_major, there.stx_dev_minor, subtype);
-	tell(guard, message);
+	snprintf(line, sizeof line, GUARD_MOUNT "%" PRIu64 " %" PRIu64 " %u:%u fuse.%.40s", mount_id, unique, there.stx_dev_major,
+		 there.stx_dev_minor, subtype);
+	leave(guard, 1 + guard->slot++ % (GUARD_SLOTS - 1), line);
 }
 
-void guard_end(int guard, int in_order)
+void guard_end(struct guard *guard, bool in_order)
 {
-	if (guard < 0)
+	if (guard->file < 0)
 		return;
 	if (in_order)
-		tell(guard, GUARD_DONE);
-	forked_close(guard);
+		leave(guard, 0, GUARD_DONE);
+	forked_close(guard->file);
+	guard->file = -1;
 }

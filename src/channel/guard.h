@@ -6,21 +6,28 @@
 #ifndef CHANNEL_GUARD_H
 #define CHANNEL_GUARD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mount_error;
 
+/* What a process has of its guard. */
+struct guard {
+	/* The file that both know (guard/message.h), locked and kept from forked children; -1: no guard. */
+	int file;
+	unsigned slot;
+};
+
 /*
- * Starts the guard of this process; it learns of the process's end through a socket, which must be made before any descriptor of a
- * mount: a dying process closes its descriptors in ascending order, and one of a file on its own mount may never close. The
- * socket, kept from forked children; -1 with the reason in words: then nothing watches.
+ * Starts the guard of this process. To be called before any descriptor of a mount is made: see guard/message.h. guard->file is -1
+ * where that failed, with the reason in words: then nothing watches.
  */
-int guard_start(struct mount_error *why);
+void guard_start(struct guard *guard, struct mount_error *why);
 
-/* Tells it of a mount that is attached: its id in this process's mount table, and what type it shows. */
-void guard_watch(int guard, uint64_t mount_id, const char *path, const char *subtype);
+/* Tells it of a mount that is attached at path: its id in this process's mount table, and what type it shows. */
+void guard_watch(struct guard *guard, uint64_t mount_id, const char *path, const char *subtype);
 
-/* Ends the guard; with all gone in good order, else it clears up. -1 is fine. */
-void guard_end(int guard, int in_order);
+/* Ends the guard: in good order, else it clears up. Without one nothing happens. */
+void guard_end(struct guard *guard, bool in_order);
 
 #endif

@@ -44,8 +44,7 @@ struct session {
 	struct point *points;
 	/* The process that has the threads; a forked child only has the memory. */
 	pid_t owner;
-	/* The socket to the guard, -1: there is none. */
-	int guard;
+	struct guard guard;
 	/* A mount of ours is still there, covered by another one: the guard's. */
 	bool leftovers;
 	/* This process may not mount by itself. */

@@ -38,8 +38,8 @@ int connect_prepare(struct session *session)
 	struct mount_error why = {""};
 
 	/* Before any other descriptor: see guard_start. */
-	session->guard = guard_start(&why);
-	if (session->guard < 0)
+	guard_start(&session->guard, &why);
+	if (session->guard.file < 0)
 		event_log(&session->volume->events, "nothing takes the mount away when this process is killed: %s", why.text);
 	session->by_fusermount = !mount_is_allowed();
 	if (session->by_fusermount && !fusermount_there())

@@ -46,7 +46,7 @@ int session_new(struct tenon_volume *volume)
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->changed, NULL);
 	session->volume = volume;
-	session->mount.master = session->device = session->mountinfo = session->guard = -1;
+	session->mount.master = session->device = session->mountinfo = session->guard.file = -1;
 	session->owner = getpid();
 	session->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	volume->session = session;
@@ -85,7 +85,7 @@ void session_free(struct tenon_volume *volume)
 	pthread_mutex_unlock(&session->lock);
 	points_free(session);
 	connect_abandon(session);
-	guard_end(session->guard, !session->leftovers);
+	guard_end(&session->guard, !session->leftovers);
 	close_if_open(session->wake);
 	close_if_open(session->mountinfo);
 	pthread_cond_destroy(&session->changed);

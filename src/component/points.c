@@ -43,7 +43,7 @@ static int points_attach(struct session *session, struct point *point)
 		error = connect_at(session, point, attributes_of(point->flags));
 		point->attached = !error;
 		if (!error)
-			guard_watch(session->guard, point->mount_id, point->real, volume->properties.file_system_name);
+			guard_watch(&session->guard, point->mount_id, point->real, volume->properties.file_system_name);
 		return error;
 	}
 	for (const struct point *other = session->points; other; other = other->next) {
@@ -54,7 +54,7 @@ static int points_attach(struct session *session, struct point *point)
 	if (error)
 		return component_fail(volume, error, "%s: cannot mount here: %s", point->real, strerror(error));
 	point->attached = true;
-	guard_watch(session->guard, point->mount_id, point->real, volume->properties.file_system_name);
+	guard_watch(&session->guard, point->mount_id, point->real, volume->properties.file_system_name);
 	return 0;
 }
 

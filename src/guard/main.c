@@ -1,8 +1,8 @@
 /*
  * tenon-guard PID: takes away what a process that was killed leaves mounted.
  *
- * Started by the library; learns from a socket which mounts are its process's. When that ends without a goodbye, the connection is
- * cut, so that nobody waits for answers any more, and the dead mounts are detached: all places, also those that appeared later.
+ * Started by the library; finds in a file which mounts are its process's. When that ends without a goodbye, the connection is cut,
+ * so that nobody waits for answers any more, and the dead mounts are detached: all places, also those that appeared later.
  */
 #include "guard/message.h"
 
@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,8 +27,6 @@
 #define STATX_MNT_ID_UNIQUE 0x4000U
 #endif
 
-#define OWN_MAX 64
-
 struct own {
 	uint64_t id;
 	uint64_t unique;
@@ -39,8 +35,7 @@ struct own {
 struct guard {
 	unsigned major, minor;
 	char type[64];
-	/* The latest ones; count goes on. */
-	struct own own[OWN_MAX];
+	struct own own[GUARD_SLOTS];
 	unsigned count;
 	int mountinfo;
 };
@@ -56,7 +51,7 @@ static bool is_like_ours(const struct guard *guard, const struct table_line *lin
  */
 static bool is_own(const struct guard *guard, uint64_t id, const struct statx *there)
 {
-	for (unsigned i = 0; i < guard->count && i < OWN_MAX; i++) {
+	for (unsigned i = 0; i < guard->count; i++) {
 		const struct own *own = &guard->own[i];
 
 		if (there->stx_mask & STATX_MNT_ID_UNIQUE && own->unique ? own->unique == there->stx_mnt_id : own->id == id)
@@ -147,52 +142,44 @@ static void clean_up(const struct guard *guard)
 	}
 }
 
-static void learn(struct guard *guard, const char *message)
+/* False: the process has ended in good order. */
+static bool learn(struct guard *guard)
 {
-	struct own own;
+	char slot[GUARD_SLOT + 1] = "";
 
-	if (sscanf(message, GUARD_MOUNT "%" SCNu64 " %" SCNu64 " %u:%u %63s", &own.id, &own.unique, &guard->major, &guard->minor,
-		   guard->type) == 5)
-		guard->own[guard->count++ % OWN_MAX] = own;
+	if (pread(GUARD_FILE, slot, GUARD_SLOT, 0) > 0 && strcmp(slot, GUARD_DONE) == 0)
+		return false;
+	for (unsigned i = 1; i < GUARD_SLOTS && pread(GUARD_FILE, slot, GUARD_SLOT, (off_t)i * GUARD_SLOT) > 0; i++) {
+		struct own *own = &guard->own[guard->count];
+
+		if (sscanf(slot, GUARD_MOUNT "%" SCNu64 " %" SCNu64 " %u:%u %63s", &own->id, &own->unique, &guard->major,
+			   &guard->minor, guard->type) == 5)
+			guard->count++;
+	}
+	return true;
 }
 
-/* Until the process has ended. True: without a goodbye. */
-static bool listen_to(struct guard *guard, int process)
+static bool wait_for_end(void)
 {
-	struct pollfd fds[2] = {{.fd = GUARD_SOCKET, .events = POLLIN}, {.fd = process, .events = POLLIN}};
-	char message[GUARD_MESSAGE_MAX + 1];
-	bool killed = false;
+	struct flock first = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
-	for (;;) {
-		ssize_t got = recv(GUARD_SOCKET, message, GUARD_MESSAGE_MAX, MSG_DONTWAIT);
-
-		if (got > 0) {
-			message[got] = 0;
-			if (strcmp(message, GUARD_DONE) == 0)
-				return false;
-			learn(guard, message);
-		} else if (got == 0 || killed) {
-			return true;
-		} else {
-			/* What the process said last is read first. */
-			poll(fds, process < 0 ? 1 : 2, -1);
-			killed = fds[1].revents;
-		}
+	while (fcntl(GUARD_FILE, F_SETLKW, &first)) {
+		if (errno != EINTR)
+			return false;
 	}
+	return true;
 }
 
 int main(int argc, char **argv)
 {
 	struct guard guard = {0};
-	int process;
 	pid_t copy;
 
-	if (argc != 2 || atoi(argv[1]) <= 0) {
+	(void)argv;
+	if (argc != 2) {
 		fputs("tenon-guard is started by the library; it is of no use by hand\n", stderr);
 		return 2;
 	}
-	/* Also when a forked child that knows nothing of us keeps the socket open. */
-	process = pidfd_open(atoi(argv[1]), 0);
 	/* The library's process gets its child back at once; it may wait for children of its own. */
 	copy = fork();
 	if (copy != 0)
@@ -200,7 +187,7 @@ int main(int argc, char **argv)
 	if (chdir("/"))
 		return 1;
 	guard.mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	if (listen_to(&guard, process))
+	if (wait_for_end() && learn(&guard))
 		clean_up(&guard);
 	return 0;
 }

@@ -1,18 +1,25 @@
 /*
- * What a process and its guard say to each other: one line of text a message, over a socket of packets.
+ * What a process leaves for its guard: a file in memory with one line of text in each slot.
  *
- * Text, because a program that runs on may be older than the guard that is installed by now.
+ * The process holds a lock (fcntl(2)) on the first byte of the file; the guard waits for that lock and reads when it gets it. Of all
+ * that ends with a process this ends first: descriptors are closed in ascending order and locks go at once, while sockets, pipes and
+ * pidfds tell only after the last file is closed, and a file on the process's own mount may wait for ever (seen on 6.18).
+ * Forked children do not have the lock.
  *
  *   mount ID UNIQUE MAJOR:MINOR TYPE    this mount is ours; UNIQUE is 0 where the kernel has no unique ids
- *   done                                ended in good order: nothing is to be taken away
+ *   done                                in the first slot: ended in good order, nothing is to be taken away
+ *
+ * Text, because a program that runs on may be older than the guard that is installed by now.
  */
 #ifndef GUARD_MESSAGE_H
 #define GUARD_MESSAGE_H
 
 #define GUARD_MOUNT "mount "
 #define GUARD_DONE "done"
-#define GUARD_MESSAGE_MAX 256
-/* Where the guard finds the socket. */
-#define GUARD_SOCKET 0
+#define GUARD_SLOT 128
+/* The first slot is for GUARD_DONE; the latest mounts are in the others. */
+#define GUARD_SLOTS 64
+/* Where the guard finds the file. */
+#define GUARD_FILE 0
 
 #endif

@@ -48,6 +48,30 @@ def server_of(point: object) -> Optional[int]:
     return int(re.search(r"^pid (\d+)$", state.read_text(), re.M)[1])
 
 
+def guard_of(pid: int) -> int:
+    """The process that takes the mounts of pid away when it is killed."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if command == b"tenon-guard\0%d\0" % pid:
+            return int(folder.name)
+    raise AssertionError(f"process {pid} has no guard")
+
+
+def wait_until_gone(point: object, seconds: float = LIMIT) -> None:
+    """Until nothing is mounted at point."""
+    with open("/proc/self/mountinfo") as table:
+        poll = select.poll()
+        poll.register(table, select.POLLPRI)
+        while mounted(point):
+            # What is read arms poll for the next change.
+            table.seek(0)
+            table.read()
+            assert not mounted(point) or poll.poll(seconds * 1000), f"{point} is still mounted"
+
+
 class Ended:
     """Waits for the end of a process that is not our child, without missing it."""
 
@@ -84,11 +108,12 @@ class Bench:
         command = pathlib.Path(COMMAND).resolve()
         copy = self.folder / "public" / "tool" / "tenon"
         if not copy.exists():
-            library = copy.parents[1] / "src" / "libtenon.so.0"
-            for folder in (copy.parent, library.parent):
+            library = copy.parents[1] / "src"
+            for folder in (copy.parent, library):
                 folder.mkdir(parents=True)
             shutil.copy(command, copy)
-            shutil.copy(command.parents[1] / "src" / library.name, library)
+            for name in ("libtenon.so.0", "tenon-guard"):
+                shutil.copy(command.parents[1] / "src" / name, library / name)
         return str(copy)
 
     def ok(self, *arguments: object, **options: object) -> str:

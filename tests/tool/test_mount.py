@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from .conftest import COMMAND, mounted, server_of
+from .conftest import COMMAND, guard_of, mounted, mounts, server_of, wait_until_gone
 
 pytestmark = pytest.mark.usefixtures("real")
 
@@ -180,23 +180,82 @@ def test_a_killed_drive_is_cleared_by_the_next_mount(bench, ended):
     bench.ok("umount", "mnt")
 
 
+def kill_with_guard(pid, ended):
+    """Both at once, as when a whole control group is killed: nobody is left to clear up."""
+    guard = guard_of(pid)
+    processes = [ended(guard), ended(pid)]
+    os.kill(guard, signal.SIGKILL)
+    assert processes[0].wait()
+    os.kill(pid, signal.SIGKILL)
+    assert processes[1].wait()
+    return processes[1]
+
+
+def test_a_killed_drive_leaves_no_mount(bench, ended):
+    bench.ok("mount", "memory:", "mnt")
+    os.kill(server_of(bench.point), signal.SIGKILL)
+    wait_until_gone(bench.point)
+    assert list(bench.point.iterdir()) == []
+    bench.ok("mount", "memory:", "mnt")
+
+
+def test_a_killed_drive_leaves_a_vault_that_can_be_mounted(bench, ended):
+    bench.ok("mount", "demo.vault", "mnt")
+    (bench.point / "f").write_text("hello")
+    with open(bench.point / "f") as file:
+        os.fsync(file.fileno())
+        os.kill(server_of(bench.point), signal.SIGKILL)
+        wait_until_gone(bench.point)
+        with pytest.raises(OSError):
+            os.fsync(file.fileno())
+    bench.ok("check", "demo.vault")
+    bench.ok("mount", "demo.vault", "mnt")
+    assert (bench.point / "f").read_text() == "hello"
+
+
 def test_what_a_killed_drive_leaves_is_swept(bench, ended):
     other = bench.folder / "other"
     other.mkdir()
     bench.ok("mount", "memory:", "mnt")
     state = pathlib.Path("/run/tenon") / mounted(bench.point)[4]
-    process = ended(server_of(bench.point))
-    os.kill(server_of(bench.point), signal.SIGKILL)
-    assert process.wait()
+    process = kill_with_guard(server_of(bench.point), ended)
+    assert mounted(bench.point)
     assert bench.ok("umount", "mnt") == ""
     assert not state.exists() or f"pid {process.pid}\n" not in state.read_text()
     bench.ok("mount", "memory:", "mnt")
     state = pathlib.Path("/run/tenon") / mounted(bench.point)[4]
-    process = ended(server_of(bench.point))
-    os.kill(server_of(bench.point), signal.SIGKILL)
-    assert process.wait()
+    process = kill_with_guard(server_of(bench.point), ended)
     bench.ok("mount", "memory:", "other")
     assert not state.exists() or f"pid {process.pid}\n" not in state.read_text()
+    bench.ok("mount", "memory:", "mnt")
+    assert [mount for mount in mounts() if mount[0] == str(bench.point)] == [mounted(bench.point)]
+
+
+def test_a_drive_that_is_covered_ends_all_the_same(bench, ended):
+    bench.ok("mount", "demo.vault", "mnt")
+    pid = server_of(bench.point)
+    process = ended(pid)
+    subprocess.run(["mount", "-t", "tmpfs", "cover", bench.point], check=True)
+    try:
+        os.kill(pid, signal.SIGTERM)
+        assert process.wait()
+    finally:
+        subprocess.run(["umount", bench.point], check=True)
+    wait_until_gone(bench.point)
+    bench.ok("check", "demo.vault")
+
+
+def test_a_mounting_point_that_vanishes_ends_the_drive(bench, ended):
+    bench.ok("mount", "demo.vault", "mnt")
+    (bench.point / "f").write_text("hello")
+    process = ended(server_of(bench.point))
+    # In another mount namespace nothing is mounted there, so that the directory can be removed.
+    subprocess.run(["unshare", "-m", "sh", "-c", f"umount {bench.point} && rmdir {bench.point}"], check=True)
+    assert process.wait()
+    bench.ok("check", "demo.vault")
+    bench.point.mkdir()
+    bench.ok("mount", "demo.vault", "mnt")
+    assert (bench.point / "f").read_text() == "hello"
 
 
 def test_list(bench):
