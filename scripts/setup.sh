@@ -35,6 +35,7 @@ need_test() {
     need python3 "tests of real mounts" test -x /usr/bin/python3
     need python3-pytest "tests of real mounts" module pytest
     need git "real programs on real mounts: git is one" command_there git
+    need fuse3 "drives of ordinary users: fusermount3" command_there fusermount3
     need e2fsprogs "ext4, to compare behaviour with" command_there mkfs.ext4
 }
 

@@ -21,8 +21,6 @@
 #define SOCKET_NUMBER 3
 #define SOCKET_VARIABLE "_FUSE_COMMFD"
 
-extern char **environ;
-
 bool fusermount_there(void)
 {
 	const char *at = getenv("PATH");
@@ -126,7 +124,7 @@ static int run(char **arguments, int socket, struct mount_error *why)
 	int words[2];
 	int high[2];
 	int status = 0;
-	pid_t pid;
+	pid_t pid = -1;
 	int error;
 
 	why->text[0] = 0;

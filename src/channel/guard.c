@@ -32,8 +32,6 @@
 
 #define PROGRAM "tenon-guard"
 
-extern char **environ;
-
 /* Beside the library, as in a build folder or a Python package; else where it is installed. False: nowhere. */
 static bool find_program(char path[PATH_MAX])
 {
@@ -109,7 +107,7 @@ void guard_start(struct guard *guard, struct mount_error *why)
 {
 	char path[PATH_MAX];
 	int status = 0;
-	pid_t pid;
+	pid_t pid = -1;
 	int error = 0;
 
 	*guard = (struct guard){.file = -1};

@@ -103,7 +103,7 @@ int tenon_create_storage(tenon_volume *volume)
 	if (volume->session)
 		return component_fail(volume, EBUSY, "the storage exists already");
 	error = session_new(volume);
-	if (error)
+	if (!volume->session)
 		return error;
 	error = connect_prepare(volume->session);
 	if (error)

@@ -78,28 +78,31 @@ enum sight {
 	OVER,
 };
 
+/* The table is read under the lock: an older one would lack a point that was attached meanwhile. */
+static bool was_unmounted(struct session *session)
+{
+	struct mount_ids ids = {0};
+	bool gone = !session->in_process && !mount_ids_read(session->mountinfo, &ids) && points_check(session, &ids);
+
+	free(ids.ids);
+	return gone;
+}
+
 static enum sight look(struct session *session)
 {
 	enum sight sight = NOTHING_NEW;
-	struct mount_ids ids = {0};
 
-	/* The table is read under the lock: an older one would lack a point that was attached meanwhile. */
 	pthread_mutex_lock(&session->lock);
-	if (session->finish) {
-		sight = OVER;
-	} else if (session->parting) {
+	if (session->parting && !session->finish)
 		sight = PARTING;
-	} else if (channel_is_over(session)) {
-		/* An abort leaves the mounts in the table. */
+	else if (session->finish || channel_is_over(session) || was_unmounted(session))
+		sight = OVER;
+	/* An abort leaves the mounts in the table. */
+	if (sight == OVER && !session->finish && channel_is_over(session))
 		points_detach_all(session, true);
-		sight = OVER;
-	} else if (!session->in_process && !mount_ids_read(session->mountinfo, &ids) && points_check(session, &ids)) {
-		sight = OVER;
-	}
 	if (sight == OVER)
 		session->state = SESSION_ENDING;
 	pthread_mutex_unlock(&session->lock);
-	free(ids.ids);
 	return sight;
 }
 
