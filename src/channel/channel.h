@@ -24,6 +24,11 @@ struct channel_ops {
 	size_t (*exchange)(struct channel *channel, const void *reply, size_t reply_size, void *buffer, size_t room);
 	/* Sends one message, a reply or a notification. 0 or an errno value; ENOENT: nobody waits for it any more. */
 	int (*send)(struct channel *channel, const void *message, size_t size);
+	/*
+	 * From now on exchange fetches nothing and sees the end; who waits in it wakes with the next message, which is lost. The
+	 * kernel cuts the connection when the channel is freed. NULL: not on this channel.
+	 */
+	void (*leave)(struct channel *channel);
 	void (*free)(struct channel *channel);
 };
 

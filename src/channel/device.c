@@ -4,6 +4,8 @@
  * Several workers block in read; the kernel wakes one of them for each request.
  */
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 struct device_channel {
 	struct channel base;
 	int fd;
+	atomic_bool leaving;
 };
 
 static int device_send(struct channel *channel, const void *message, size_t size)
@@ -31,20 +34,28 @@ static int device_send(struct channel *channel, const void *message, size_t size
 /* EINVAL means that the kernel did not like the reply's shape and has answered EIO by itself: nothing is left to do. */
 static size_t device_exchange(struct channel *channel, const void *reply, size_t reply_size, void *buffer, size_t room)
 {
-	const struct device_channel *device = (const struct device_channel *)channel;
+	struct device_channel *device = (struct device_channel *)channel;
 
 	if (reply)
 		device_send(channel, reply, reply_size);
-	for (;;) {
+	while (!atomic_load_explicit(&device->leaving, memory_order_relaxed)) {
 		ssize_t got = read(device->fd, buffer, room);
 
 		if (got > 0)
-			return (size_t)got;
+			return atomic_load_explicit(&device->leaving, memory_order_relaxed) ? 0 : (size_t)got;
 		/* ENOENT: the request vanished while it was copied. ENODEV and ECONNABORTED: unmounted, aborted. */
 		if (got < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT))
 			continue;
 		return 0;
 	}
+	return 0;
+}
+
+static void device_leave(struct channel *channel)
+{
+	struct device_channel *device = (struct device_channel *)channel;
+
+	atomic_store(&device->leaving, true);
 }
 
 static void device_free(struct channel *channel)
@@ -58,6 +69,7 @@ static void device_free(struct channel *channel)
 static const struct channel_ops device_ops = {
 	.exchange = device_exchange,
 	.send = device_send,
+	.leave = device_leave,
 	.free = device_free,
 };
 

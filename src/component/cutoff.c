@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "component/component.h"
+#include "component/thread.h"
 
 /* Paths of the regular files that are open and have a name; NULL at the end, or where memory is short. */
 static char **list_open_files(struct tenon_volume *volume)
@@ -67,9 +69,8 @@ static int open_root(struct session *session)
 	return root;
 }
 
-static void write_all_back(struct session *session)
+static void write_all_back(struct session *session, int root)
 {
-	int root = open_root(session);
 	char **paths = root < 0 ? NULL : list_open_files(session->volume);
 
 	for (char **at = paths; at && *at; at++) {
@@ -77,20 +78,62 @@ static void write_all_back(struct session *session)
 		free(*at);
 	}
 	free(paths);
-	if (root >= 0)
-		close(root);
+}
+
+/* Without fusectl, as in a user namespace, a mounting point is the way to the connection. Under the lock. */
+static int abort_at_a_point(struct session *session)
+{
+	for (const struct point *point = session->points; point; point = point->next) {
+		if (point->attached && umount2(point->real, MNT_FORCE | UMOUNT_NOFOLLOW) == 0)
+			return 0;
+	}
+	return EPERM;
+}
+
+static void *poke(void *arg)
+{
+	struct statfs ignored;
+
+	(void)fstatfs(*(const int *)arg, &ignored);
+	return NULL;
+}
+
+/*
+ * An ordinary user where fusectl is not mounted: the kernel cuts a connection whose device is closed, and that is when the last worker has
+ * left it. Each wakes up for one more request.
+ */
+static void leave_the_device(struct session *session, int root)
+{
+	pthread_t *pokers = NULL;
+	unsigned count = 0, started = 0;
+
+	pthread_mutex_lock(&session->lock);
+	if (session->state == SESSION_MOUNTED && session->channel && session->channel->ops->leave) {
+		session->channel->ops->leave(session->channel);
+		count = workers_stop(&session->workers);
+	}
+	pthread_mutex_unlock(&session->lock);
+	pokers = calloc(count + 1, sizeof *pokers);
+	while (pokers && started < count && !thread_start(&pokers[started], poke, &root))
+		started++;
+	/* They come back when the service thread has freed the channel. */
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(pokers[i], NULL);
+	free(pokers);
 }
 
 void cut_off(struct session *session)
 {
-	write_all_back(session);
+	int root = open_root(session);
+	int error = 0;
+
+	write_all_back(session, root);
 	pthread_mutex_lock(&session->lock);
-	if (session->state == SESSION_MOUNTED && mount_abort(&session->mount)) {
-		/* Without fusectl, as in a user namespace, a mounting point is the way to the connection. */
-		for (const struct point *point = session->points; point; point = point->next) {
-			if (point->attached && umount2(point->real, MNT_FORCE | UMOUNT_NOFOLLOW) == 0)
-				break;
-		}
-	}
+	if (session->state == SESSION_MOUNTED)
+		error = mount_abort(&session->mount) ? abort_at_a_point(session) : 0;
 	pthread_mutex_unlock(&session->lock);
+	if (error && root >= 0)
+		leave_the_device(session, root);
+	if (root >= 0)
+		close(root);
 }

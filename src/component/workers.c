@@ -289,6 +289,19 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 	return error;
 }
 
+unsigned workers_stop(struct workers *workers)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&workers->lock);
+	workers->ended = true;
+	count = workers->fetchers;
+	eventfd_write(workers->wake, 1);
+	pthread_cond_broadcast(&workers->changed);
+	pthread_mutex_unlock(&workers->lock);
+	return count;
+}
+
 void workers_join(struct workers *workers)
 {
 	pthread_mutex_lock(&workers->lock);

@@ -36,6 +36,8 @@ struct workers {
 
 /* Starts the first workers. 0 or an errno value; then there are none. */
 int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake);
+/* Starts no more workers and tells that the channel has ended. How many wait for a message, or will. */
+unsigned workers_stop(struct workers *workers);
 /* Waits until the channel has ended and no thread is left. */
 void workers_join(struct workers *workers);
 
