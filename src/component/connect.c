@@ -4,6 +4,7 @@
  * Who may mount gets a mount that is attached nowhere yet; for others fusermount3 makes it at the first mounting point.
  */
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -107,10 +108,21 @@ static struct mount_options options_of(const struct session *session)
 	};
 }
 
+/*
+ * pthread_cancel(3) needs a library that it loads when it is first used, and ends the process where that fails: no descriptor, no
+ * memory. backtrace(3) needs the same one, and says so.
+ */
+static bool can_cancel_threads(void)
+{
+	void *frame;
+
+	return backtrace(&frame, 1) > 0;
+}
+
 static int create_mount(struct session *session, struct mount_error *why)
 {
 	const struct mount_options options = options_of(session);
-	bool synchronous = mount_prepare(session->device);
+	bool synchronous = can_cancel_threads() && mount_prepare(session->device);
 	pthread_t helper;
 	void *answer = NULL;
 	int error;

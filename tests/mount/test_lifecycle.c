@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -304,6 +305,48 @@ static void volumes_in_one_process_are_strangers(void **state)
 	tear_down((void **)&other);
 }
 
+static int whole_life(struct fixture *fix)
+{
+	int error = tenon_create_storage(fix->volume);
+
+	if (!error)
+		error = tenon_add_mounting_point(fix->volume, fix->one, 0, 0);
+	if (!error)
+		error = tenon_mount_media(fix->volume, 0);
+	if (!error)
+		error = put(fix->one, "f", "hello");
+	if (!error)
+		error = tenon_unmount_media(fix->volume, false);
+	if (fix->volume)
+		(void)tenon_delete_storage(fix->volume, true);
+	return error;
+}
+
+/* Each number of descriptors from none on: a clean error, nothing left behind, until there are enough. */
+static void descriptors_run_out(void **state)
+{
+	struct fixture *fix = *state;
+	struct rlimit before, few;
+	unsigned refused = 0;
+	int error = EMFILE;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	for (few.rlim_cur = 3; error && few.rlim_cur < 64; few.rlim_cur++) {
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		error = whole_life(fix);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_false(is_mounted(fix->one));
+		if (!error)
+			continue;
+		if (error != EMFILE || !*tenon_get_last_error(fix->volume))
+			fail_msg("%d: %s", error, tenon_get_last_error(fix->volume));
+		refused++;
+	}
+	assert_int_equal(error, 0);
+	assert_true(refused > 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -319,6 +362,7 @@ int main(void)
 		TEST(an_abort_ends_it),
 		TEST(points_and_the_watcher_do_not_race),
 		TEST(volumes_in_one_process_are_strangers),
+		TEST(descriptors_run_out),
 	};
 
 	if (geteuid() || access("/dev/fuse", R_OK | W_OK)) {
