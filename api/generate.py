@@ -21,7 +21,7 @@ SCALARS = {
     "time": "struct timespec", "context": "void *", "handle": "uint64_t",
 }
 # What a firing returns when the program gave no handler.
-UNHANDLED = {"EROFS": "EROFS", "EPERM": "EPERM"}
+UNHANDLED = {code: code for code in ("EROFS", "EPERM", "EOPNOTSUPP", "ENOTTY")}
 
 
 def load():

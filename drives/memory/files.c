@@ -43,6 +43,13 @@ void memory_read_file(tenon_volume *volume, tenon_read_file_event *event)
 	tree_put(tree, node);
 }
 
+/* What a write has left behind the end of the file; but what is reserved there stays so. */
+static void forget_behind_end(struct tree *tree, struct node *node)
+{
+	pages_cut(&node->pages, &tree->pool, node->size > node->reserved ? node->size : node->reserved);
+	pages_zero(&node->pages, node->size, node->reserved - node->size);
+}
+
 /* The node is locked. All or nothing: the kernel's page cache cannot make anything of a write that was half done. */
 static int write_locked(struct tree *tree, struct node *node, int64_t position, const void *buffer, uint32_t size,
 			bool keep_times)
@@ -54,7 +61,7 @@ static int write_locked(struct tree *tree, struct node *node, int64_t position, 
 		return EFBIG;
 	error = pages_write(&node->pages, &tree->pool, position, buffer, size);
 	if (error) {
-		pages_cut(&node->pages, &tree->pool, node->size);
+		forget_behind_end(tree, node);
 		return error;
 	}
 	if (end > node->size)
@@ -89,8 +96,11 @@ void memory_set_file_size(tenon_volume *volume, tenon_set_file_size_event *event
 	if (event->result_code)
 		return;
 	pthread_rwlock_wrlock(&node->lock);
-	if (event->size < node->size)
+	/* Also where the length stays: what is reserved behind it is given back. */
+	if (event->size <= node->size) {
 		pages_cut(&node->pages, &tree->pool, event->size);
+		node->reserved = 0;
+	}
 	node->size = event->size;
 	node->last_write_time = node_now();
 	node->change_time = node->last_write_time;

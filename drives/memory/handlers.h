@@ -1,6 +1,6 @@
 /*
- * The handlers, in three files: what a file holds and is (files.c), what it is called (names.c), and reading
- * directories (listing.c). memory.c puts them into the drive's table.
+ * The handlers, in four files: what a file holds and is (files.c), space it has before it is written to
+ * (space.c), what it is called (names.c), and reading directories (listing.c). memory.c puts them into the drive's table.
  */
 #ifndef MEMORY_HANDLERS_H
 #define MEMORY_HANDLERS_H
@@ -21,6 +21,9 @@ void memory_get_file_info(tenon_volume *volume, tenon_get_file_info_event *event
 void memory_set_file_attributes(tenon_volume *volume, tenon_set_file_attributes_event *event);
 void memory_set_reparse_point(tenon_volume *volume, tenon_set_reparse_point_event *event);
 void memory_get_reparse_point(tenon_volume *volume, tenon_get_reparse_point_event *event);
+
+void memory_set_allocation_size(tenon_volume *volume, tenon_set_allocation_size_event *event);
+void memory_zeroize_file_range(tenon_volume *volume, tenon_zeroize_file_range_event *event);
 
 void memory_create_file(tenon_volume *volume, tenon_create_file_event *event);
 void memory_create_hard_link(tenon_volume *volume, tenon_create_hard_link_event *event);

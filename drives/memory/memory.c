@@ -38,6 +38,24 @@ static void get_volume_id(tenon_volume *volume, tenon_get_volume_id_event *event
 		event->result_code = errno;
 }
 
+static void get_volume_label(tenon_volume *volume, tenon_get_volume_label_event *event)
+{
+	struct tree *tree = tree_of(volume);
+
+	pthread_rwlock_rdlock(&tree->lock);
+	event->result_code = tenon_get_volume_label_set_buffer(event, tree->label);
+	pthread_rwlock_unlock(&tree->lock);
+}
+
+static void set_volume_label(tenon_volume *volume, tenon_set_volume_label_event *event)
+{
+	struct tree *tree = tree_of(volume);
+
+	pthread_rwlock_wrlock(&tree->lock);
+	event->result_code = tenon_copy_text(tree->label, sizeof tree->label, event->volume_label);
+	pthread_rwlock_unlock(&tree->lock);
+}
+
 static const tenon_events events = {
 	.create_file = memory_create_file,
 	.open_file = memory_open_file,
@@ -58,6 +76,10 @@ static const tenon_events events = {
 	.get_reparse_point = memory_get_reparse_point,
 	.get_volume_size = get_volume_size,
 	.get_volume_id = get_volume_id,
+	.set_allocation_size = memory_set_allocation_size,
+	.zeroize_file_range = memory_zeroize_file_range,
+	.get_volume_label = get_volume_label,
+	.set_volume_label = set_volume_label,
 };
 
 static int64_t half_of_memory(void)
@@ -126,6 +148,9 @@ static int configure_memory(tenon_volume *volume, void *storage)
 		error = tenon_set_serialize_access(volume, false);
 	if (!error)
 		error = tenon_set_implicit_open(volume, false);
+	/* Pages come when they are written to, and holes are kept. */
+	if (!error)
+		error = tenon_config(volume, "CorrectAllocationSizes=false", NULL, 0);
 	return error;
 }
 

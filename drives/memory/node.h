@@ -48,6 +48,8 @@ struct node {
 	uint32_t gid;
 	uint32_t links;
 	int64_t size;
+	/* How far pages may lie behind the end of the file: up to here they are reserved. */
+	int64_t reserved;
 	struct pages pages;
 	char *target;
 };

@@ -25,6 +25,18 @@ void pages_read(const struct pages *pages, int64_t position, void *buffer, size_
  */
 int pages_write(struct pages *pages, struct pool *pool, int64_t position, const void *buffer, size_t size);
 
+/*
+ * Makes the pages of a range that are not there, so that writing to it takes none. 0, or ENOSPC: then the range has no page
+ * more than before.
+ */
+int pages_reserve(struct pages *pages, struct pool *pool, int64_t position, int64_t size);
+
+/* Makes a range read as zeros; its pages stay. Looks at each page of the range. */
+void pages_zero(struct pages *pages, int64_t position, int64_t size);
+
+/* The same, and whole pages of the range are given back. */
+void pages_punch(struct pages *pages, struct pool *pool, int64_t position, int64_t size);
+
 /* Drops everything from size on: what is read there later is zeros. */
 void pages_cut(struct pages *pages, struct pool *pool, int64_t size);
 

@@ -29,6 +29,8 @@ struct tree {
 	struct table ids;
 	/* Makes hashes that nobody outside can foresee. */
 	uint64_t seed;
+	/* The lock guards it: 32 characters of UTF-8. */
+	char label[32 * 4 + 1];
 	_Atomic int64_t last_id;
 	struct budget files;
 	struct pool pool;

@@ -390,6 +390,79 @@ int blocks_truncate(struct store *store, struct store_node *node, int64_t size)
 	return error;
 }
 
+/* The units that lie between from and to as a whole. */
+static uint64_t whole_units(int from, int to)
+{
+	int first = (from + STORE_UNIT - 1) / STORE_UNIT;
+	int last = to / STORE_UNIT;
+
+	return first < last ? units_of(first * STORE_UNIT, (last - first) * STORE_UNIT) : 0;
+}
+
+/* Makes the bytes between from and to of a block zeros and adds to *units how many are not needed for that any more. */
+static int clear_part(struct store *store, int64_t key, int from, int to, int64_t *units)
+{
+	struct bytes bytes = {.store = store};
+	struct block block;
+	int error = find_block(store, key, &block);
+	uint64_t mask;
+	int end;
+
+	if (error || !(block.mask & units_of(from, to - from)))
+		return error == ENOENT ? 0 : error;
+	end = end_of(&block);
+	/* The last unit may be cut short: what is behind its end is zeros in any case. */
+	mask = block.mask & ~whole_units(from, to < end ? to : store->block_size);
+	*units += count_units(block.mask & ~mask);
+	if (!mask)
+		return remove_blocks(store, key, key);
+	if (last_unit(mask) != last_unit(block.mask))
+		end = (last_unit(mask) + 1) * STORE_UNIT;
+	error = read_part(&bytes, &block, 0, store->scratch, store->block_size);
+	bytes_close(&bytes);
+	if (error)
+		return error;
+	memset(store->scratch + from, 0, (size_t)(to - from));
+	pack(store->scratch, mask);
+	return put_block(store, key, mask, store->scratch, offset_of(mask, last_unit(mask)) + end - last_unit(mask) * STORE_UNIT);
+}
+
+int blocks_clear(struct store *store, struct store_node *node, int64_t position, int64_t size)
+{
+	int64_t end = size < node->size - position ? position + size : node->size;
+	int64_t first = key_of(store, node->id, position);
+	int64_t last = key_of(store, node->id, end - 1);
+	int from = (int)(position % store->block_size);
+	int to = (int)((end - 1) % store->block_size) + 1;
+	int64_t units = 0;
+	int error;
+
+	if (position >= node->size)
+		return 0;
+	/* The rest of a last block goes with the file's end. */
+	if (end == node->size)
+		to = store->block_size;
+	error = clear_part(store, first, from, first == last ? to : store->block_size, &units);
+	if (!error && last > first + 1) {
+		error = count_stored(store, first + 1, last - 1, &units);
+		if (!error)
+			error = remove_blocks(store, first + 1, last - 1);
+	}
+	if (!error && last > first)
+		error = clear_part(store, last, 0, to, &units);
+	node->allocated -= units * STORE_UNIT;
+	return error;
+}
+
+int blocks_missing(struct store *store, const struct store_node *node, int64_t position, int64_t size, int64_t *bytes)
+{
+	int64_t units = 0;
+	int error = count_stored(store, key_of(store, node->id, position), key_of(store, node->id, position + size - 1), &units);
+
+	*bytes = units * STORE_UNIT < size ? size - units * STORE_UNIT : 0;
+	return error;
+}
+
 /* Takes away the blocks from key on, whatever the size says: what goes need not be sound. */
 static int remove_from(struct store *store, struct store_node *node, int64_t key)
 {

@@ -53,6 +53,9 @@ static int vault_configure(tenon_volume *volume, void *storage)
 		error = tenon_set_serialize_access(volume, false);
 	if (!error)
 		error = tenon_set_implicit_open(volume, false);
+	/* Blocks come when they are written to, and holes are kept. */
+	if (!error)
+		error = tenon_config(volume, "CorrectAllocationSizes=false", NULL, 0);
 	return error ? error : tenon_set_max_file_size(volume, store_max_file_size(vault->store));
 }
 

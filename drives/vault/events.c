@@ -318,6 +318,29 @@ static void get_volume_id(tenon_volume *volume, tenon_get_volume_id_event *event
 	event->volume_id = store_volume_id(store_of(volume));
 }
 
+static void set_allocation_size(tenon_volume *volume, tenon_set_allocation_size_event *event)
+{
+	if (event->length)
+		event->result_code = store_reserve(store_of(volume), ref_of(event->file_context, event->file_name),
+						   event->position, event->length);
+}
+
+static void zeroize_file_range(tenon_volume *volume, tenon_zeroize_file_range_event *event)
+{
+	event->result_code =
+		store_clear(store_of(volume), ref_of(event->file_context, event->file_name), event->position, event->size);
+}
+
+static void get_volume_label(tenon_volume *volume, tenon_get_volume_label_event *event)
+{
+	event->result_code = store_get_label(store_of(volume), event->buffer, event->buffer_size);
+}
+
+static void set_volume_label(tenon_volume *volume, tenon_set_volume_label_event *event)
+{
+	event->result_code = store_set_label(store_of(volume), event->volume_label);
+}
+
 const tenon_events vault_events = {
 	.create_file = create_file,
 	.open_file = open_file,
@@ -339,4 +362,8 @@ const tenon_events vault_events = {
 	.get_reparse_point = get_reparse_point,
 	.get_volume_size = get_volume_size,
 	.get_volume_id = get_volume_id,
+	.set_allocation_size = set_allocation_size,
+	.zeroize_file_range = zeroize_file_range,
+	.get_volume_label = get_volume_label,
+	.set_volume_label = set_volume_label,
 };

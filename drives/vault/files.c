@@ -1,5 +1,5 @@
 /*
- * Reading, writing and cutting files: checks what is asked for and keeps size, allocation and times in step
+ * Reading, writing, cutting and clearing files: checks what is asked for and keeps size, allocation and times in step
  * with the blocks.
  */
 #include "inside.h"
@@ -107,6 +107,71 @@ int store_set_size(struct store *store, struct store_ref ref, int64_t size)
 	error = change_begin(store, 0);
 	if (!error)
 		error = change_end(store, set_size_locked(store, ref, size));
+	store_unlock(store);
+	return error;
+}
+
+static int reserve_locked(struct store *store, struct store_ref ref, int64_t position, int64_t length)
+{
+	struct store_node node;
+	int64_t bytes;
+	int error = get_file(store, ref, &node);
+
+	if (!error)
+		error = blocks_missing(store, &node, position, length, &bytes);
+	if (!error)
+		error = space_check(store, bytes);
+	if (!error)
+		error = change_begin(store, 0);
+	if (error)
+		return error;
+	node.mtime = node.ctime = node_clock();
+	return change_end(store, node_put(store, &node));
+}
+
+/* A range of bytes that a file can have. */
+static int check_range(const struct store *store, int64_t position, int64_t length)
+{
+	if (position < 0 || length <= 0)
+		return EINVAL;
+	return length > store_max_file_size(store) || position > store_max_file_size(store) - length ? EFBIG : 0;
+}
+
+int store_reserve(struct store *store, struct store_ref ref, int64_t position, int64_t length)
+{
+	int error = check_range(store, position, length);
+
+	if (error)
+		return error;
+	store_lock(store);
+	error = store->options.read_only ? EROFS : reserve_locked(store, ref, position, length);
+	store_unlock(store);
+	return error;
+}
+
+static int clear_locked(struct store *store, struct store_ref ref, int64_t position, int64_t length)
+{
+	struct store_node node;
+	int error = get_file(store, ref, &node);
+
+	if (!error)
+		error = blocks_clear(store, &node, position, length);
+	if (error)
+		return error;
+	node.mtime = node.ctime = node_clock();
+	return node_put(store, &node);
+}
+
+int store_clear(struct store *store, struct store_ref ref, int64_t position, int64_t length)
+{
+	int error = check_range(store, position, length);
+
+	if (error)
+		return error;
+	store_lock(store);
+	error = change_begin(store, 0);
+	if (!error)
+		error = change_end(store, clear_locked(store, ref, position, length));
 	store_unlock(store);
 	return error;
 }

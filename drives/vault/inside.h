@@ -51,6 +51,8 @@ enum statement {
 	ST_BLOCK_REMOVE,
 	ST_BLOCK_FROM_END,
 	ST_FREE_PAGES,
+	ST_LABEL_GET,
+	ST_LABEL_PUT,
 	ST_COUNT
 };
 
@@ -215,6 +217,10 @@ int blocks_read(struct store *store, const struct store_node *node, int64_t posi
 /* Keeps node's size and allocation up to date, but does not store them. */
 int blocks_write(struct store *store, struct store_node *node, int64_t position, const void *buffer, size_t length);
 int blocks_truncate(struct store *store, struct store_node *node, int64_t size);
+/* Makes a range read as zeros, as far as the file goes, and frees what holds nothing else. */
+int blocks_clear(struct store *store, struct store_node *node, int64_t position, int64_t size);
+/* About how many bytes it would take to fill a range. */
+int blocks_missing(struct store *store, const struct store_node *node, int64_t position, int64_t size, int64_t *bytes);
 /* Cuts at most this many blocks from the file's end; the file is empty afterwards when *size is 0. */
 int blocks_shorten(struct store *store, struct store_node *node, int blocks);
 

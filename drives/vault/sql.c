@@ -39,6 +39,8 @@ static const char *const statement_texts[ST_COUNT] = {
 	[ST_BLOCK_REMOVE] = "DELETE FROM block WHERE key BETWEEN ?1 AND ?2",
 	[ST_BLOCK_FROM_END] = "SELECT key FROM block WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1 OFFSET ?3",
 	[ST_FREE_PAGES] = "PRAGMA freelist_count",
+	[ST_LABEL_GET] = "SELECT value FROM meta WHERE key = 'label'",
+	[ST_LABEL_PUT] = "REPLACE INTO meta(key, value) VALUES('label', ?1)",
 };
 
 int sql_error(sqlite3 *db, int rc)

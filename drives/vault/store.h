@@ -13,6 +13,7 @@
 enum {
 	STORE_ROOT = 1,
 	STORE_NAME_MAX = 255,
+	STORE_LABEL_MAX = 128,
 	/* Holes are kept, and space is counted, in units of this many bytes. */
 	STORE_UNIT = 4096,
 };
@@ -72,6 +73,10 @@ int store_open(const char *path, const struct store_options *options, struct sto
 /* Commits, closes and frees, whatever it returns: an errno value and a sentence when something was lost. */
 int store_close(struct store *store, char *why, size_t why_size);
 
+/* The label, of at most STORE_LABEL_MAX bytes, with its NUL. */
+int store_get_label(struct store *store, char *label, size_t room);
+int store_set_label(struct store *store, const char *label);
+
 uint32_t store_volume_id(const struct store *store);
 int64_t store_max_file_size(const struct store *store);
 int store_get_usage(struct store *store, struct store_usage *usage);
@@ -101,6 +106,14 @@ int store_read(struct store *store, struct store_ref ref, int64_t position, void
 /* keep_times: somebody else sees to mtime and ctime. */
 int store_write(struct store *store, struct store_ref ref, int64_t position, const void *buffer, size_t length, bool keep_times);
 int store_set_size(struct store *store, struct store_ref ref, int64_t size);
+
+/*
+ * Is there room for a range to be written? ENOSPC where not; nothing is set aside: a log and an index come with all bytes, and
+ * how much depends on how they are written.
+ */
+int store_reserve(struct store *store, struct store_ref ref, int64_t position, int64_t length);
+/* Makes a range read as zeros and frees what holds nothing else; the file's size stays. */
+int store_clear(struct store *store, struct store_ref ref, int64_t position, int64_t length);
 
 int store_is_empty(struct store *store, struct store_ref ref, bool *empty);
 /* An absolute path of the file, by any of its names; ENOENT where it has none. */

@@ -155,6 +155,8 @@ int session_start(struct session *session)
 	session->channel = volume->channel = NULL;
 	session->state = SESSION_IDLE;
 	atomic_store(&volume->active, false);
+	if (session->workers.refusal == error)
+		return component_fail(volume, error, "the handler of worker_thread_creation answered %s", strerrorname_np(error));
 	return component_fail(volume, error, "cannot start worker threads: %s", strerror(error));
 }
 

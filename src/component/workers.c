@@ -19,6 +19,8 @@
 /* More idle workers than this (and the minimum) end. */
 #define SPARE_WORKERS 4
 #define RUNNER_PATIENCE_SECONDS 5
+/* A thread that its handler has refused is not tried again at once. */
+#define REFUSED_SECONDS 1
 
 /* A thread and the memory it works in. */
 struct worker {
@@ -61,14 +63,26 @@ static struct worker *worker_new(struct workers *workers, bool fetches)
 static void *runner_main(void *arg);
 static void *fetcher_main(void *arg);
 
+static bool was_refused_lately(const struct workers *workers)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return workers->refusal && now.tv_sec <= workers->refused_until;
+}
+
 /* Starts one more thread and counts it. Under the lock. 0 or an errno value. */
 static int start_worker(struct workers *workers, bool fetches)
 {
-	struct worker *worker = worker_new(workers, fetches);
-	int error = worker ? thread_start(NULL, fetches ? fetcher_main : runner_main, worker) : ENOMEM;
+	struct worker *worker;
+	int error;
 
+	if (was_refused_lately(workers))
+		return workers->refusal;
+	worker = worker_new(workers, fetches);
 	if (!worker)
-		return error;
+		return ENOMEM;
+	error = thread_start(NULL, fetches ? fetcher_main : runner_main, worker);
 	if (error)
 		worker_free(worker);
 	else if (fetches)
@@ -160,12 +174,49 @@ static void leave(struct worker *worker, unsigned *count, bool ended)
 	pthread_mutex_unlock(&workers->lock);
 }
 
+/* On the new thread, before anything else. False: it is not to be used. */
+static bool begin(struct workers *workers, bool fetches)
+{
+	tenon_worker_thread_creation_event event = {0};
+	int error = fire_worker_thread_creation(&workers->volume->events, &event);
+
+	if (error)
+		event_report(&workers->volume->events, error,
+			     "a worker thread is not used because worker_thread_creation answered %s: there are fewer",
+			     strerrorname_np(error));
+	pthread_mutex_lock(&workers->lock);
+	if (error) {
+		struct timespec now;
+
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		workers->refusal = error;
+		workers->refused_until = now.tv_sec + REFUSED_SECONDS;
+	} else if (fetches) {
+		workers->begun++;
+	}
+	pthread_cond_broadcast(&workers->changed);
+	pthread_mutex_unlock(&workers->lock);
+	return !error;
+}
+
+/* The last event on a thread that has begun. */
+static void finish(struct workers *workers)
+{
+	tenon_worker_thread_termination_event event = {0};
+
+	fire_worker_thread_termination(&workers->volume->events, &event);
+}
+
 static void *runner_main(void *arg)
 {
 	struct worker *worker = arg;
 	struct workers *workers = worker->workers;
-	bool patient = true;
+	bool patient = begin(workers, false);
 
+	if (!patient) {
+		leave(worker, &workers->runners, false);
+		return NULL;
+	}
 	while (patient) {
 		struct timespec until;
 
@@ -180,6 +231,7 @@ static void *runner_main(void *arg)
 		patient = workers->ready || (patient && !workers->ended);
 		pthread_mutex_unlock(&workers->lock);
 	}
+	finish(workers);
 	leave(worker, &workers->runners, false);
 	return NULL;
 }
@@ -228,9 +280,9 @@ static const void *serve(struct worker *worker, size_t got, size_t *size)
 	return NULL;
 }
 
-static void *fetcher_main(void *arg)
+/* Until the channel ends (true) or there are too many of us. */
+static bool fetch(struct worker *worker)
 {
-	struct worker *worker = arg;
 	struct workers *workers = worker->workers;
 	struct channel *channel = workers->channel;
 	const void *reply = NULL;
@@ -243,18 +295,28 @@ static void *fetcher_main(void *arg)
 		got = channel->ops->exchange(channel, reply, size, worker->message, worker->room);
 		if (atomic_fetch_sub(&workers->idle, 1) == 1 && got && is_work(worker->message))
 			grow(workers);
-		if (!got) {
-			leave(worker, &workers->fetchers, true);
-			return NULL;
-		}
+		if (!got)
+			return true;
 		reply = serve(worker, got, &size);
 		if (is_spare(workers)) {
 			if (reply)
 				channel->ops->send(channel, reply, size);
-			leave(worker, &workers->fetchers, false);
-			return NULL;
+			return false;
 		}
 	}
+}
+
+static void *fetcher_main(void *arg)
+{
+	struct worker *worker = arg;
+	bool ended = false;
+
+	if (begin(worker->workers, true)) {
+		ended = fetch(worker);
+		finish(worker->workers);
+	}
+	leave(worker, &worker->workers->fetchers, ended);
+	return NULL;
 }
 
 static void set_limits(struct workers *workers, const struct properties *properties)
@@ -282,10 +344,17 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 	pthread_mutex_lock(&workers->lock);
 	for (unsigned i = 0; i < workers->min && !error; i++)
 		error = start_worker(workers, true);
+	/* All that there are have begun, or have been refused and are gone. */
+	while (workers->begun < workers->fetchers && !workers->ended)
+		pthread_cond_wait(&workers->changed, &workers->lock);
 	/* One is enough to begin with. */
-	if (workers->fetchers)
+	if (workers->begun)
 		error = 0;
+	else if (workers->refusal)
+		error = workers->refusal;
 	pthread_mutex_unlock(&workers->lock);
+	if (error)
+		workers_join(workers);
 	return error;
 }
 

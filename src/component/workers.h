@@ -26,6 +26,11 @@ struct workers {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned fetchers;
+	/* Fetchers that worker_thread_creation has not refused, so far: looked at while the first ones start. */
+	unsigned begun;
+	/* What it answered last to one that it has refused, 0 for none; and until when (CLOCK_MONOTONIC) none is tried. */
+	int refusal;
+	time_t refused_until;
 	unsigned runners;
 	unsigned idle_runners;
 	struct waiter *ready;
@@ -34,7 +39,7 @@ struct workers {
 	bool ended;
 };
 
-/* Starts the first workers. 0 or an errno value; then there are none. */
+/* Starts the first workers and waits until they are ready. 0 or an errno value; then there are none. */
 int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake);
 /* Starts no more workers and tells that the channel has ended. How many wait for a message, or will. */
 unsigned workers_stop(struct workers *workers);

@@ -26,6 +26,19 @@ struct access access_of_flags(int flags)
 	return access;
 }
 
+void bracket_of_handle(const struct request *request, struct handle *handle, struct bracket *bracket)
+{
+	bool each = request->volume->properties.fire_all_open_close_events;
+
+	*bracket = (struct bracket){
+		.file = handle->file,
+		.file_context = handle->file->context,
+		.handle_context = each ? handle->context : handle->file->handle_context,
+		.info = handle->id,
+		.handle = each ? handle : NULL,
+	};
+}
+
 static int open_own(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket)
 {
 	tenon_open_file_event event = {
@@ -96,7 +109,9 @@ void bracket_close(struct request *request, const char *path, struct bracket *br
 			 deleting && !bracket->file);
 	if (bracket->file) {
 		bracket->file->context = bracket->file_context;
-		if (!bracket->own)
+		if (bracket->handle)
+			bracket->handle->context = bracket->handle_context;
+		else if (!bracket->own)
 			bracket->file->handle_context = bracket->handle_context;
 	}
 	bracket->own = false;

@@ -14,11 +14,21 @@ void need_read(struct request *request, struct needs *needs)
 	need_handle(request, needs, in->fh, may_share(request->volume));
 }
 
+static bool needs_preparation(const struct request *request)
+{
+	const struct wire_write_in *in = request->wire.arg;
+
+	return (in->write_flags & WIRE_WRITE_KILL_SUIDGID) || corrects_allocation(request->volume);
+}
+
 void need_write(struct request *request, struct needs *needs)
 {
 	const struct wire_write_in *in = request->wire.arg;
 
 	need_handle(request, needs, in->fh, false);
+	/* get_file_info goes by the path. */
+	if (needs_preparation(request))
+		needs->path[0] = request->wire.header.nodeid;
 }
 
 /* One file's reads may run side by side: a context is stored only where a handler changed it. */
@@ -153,16 +163,18 @@ static int write_all(struct request *request, struct handle *handle, const char 
 	return 0;
 }
 
-static int drop_set_id(struct request *request, struct subject *subject, struct handle *handle)
+/* What comes before the bytes themselves: set-id bits go, and there is room for them. */
+static int prepare_write(struct request *request, struct subject *subject, struct handle *handle, uint64_t end)
 {
-	struct bracket bracket = {
-		.file = handle->file,
-		.file_context = handle->file->context,
-		.handle_context = handle->file->handle_context,
-		.info = handle->id,
-	};
-	int error = kill_privileges(request, subject, &bracket);
+	const struct wire_write_in *in = request->wire.arg;
+	struct bracket bracket;
+	int error = 0;
 
+	bracket_of_handle(request, handle, &bracket);
+	if (in->write_flags & WIRE_WRITE_KILL_SUIDGID)
+		error = kill_privileges(request, subject, &bracket);
+	if (!error)
+		error = allocation_grow(request, subject, &bracket, end);
 	bracket_close(request, subject->path.text, &bracket, false);
 	return error;
 }
@@ -183,8 +195,8 @@ int run_write(struct request *request)
 	if (size > limit - in->offset)
 		size = (uint32_t)(limit - in->offset);
 	error = subject_find(request, request->wire.header.nodeid, &subject);
-	if (!error && (in->write_flags & WIRE_WRITE_KILL_SUIDGID))
-		error = drop_set_id(request, &subject, handle);
+	if (!error && needs_preparation(request))
+		error = prepare_write(request, &subject, handle, in->offset + size);
 	if (!error)
 		error = write_all(request, handle, subject.path.text, size);
 	subject_done(&subject);

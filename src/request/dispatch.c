@@ -39,6 +39,8 @@ const struct family families[WIRE_OPCODE_COUNT] = {
 	SERVED(FSYNCDIR, fsyncdir),
 	SERVED(READDIR, readdir),
 	SERVED(READDIRPLUS, readdirplus),
+	SERVED(FALLOCATE, fallocate),
+	SERVED(IOCTL, ioctl),
 };
 
 void *reply_body(struct request *request, size_t size)
@@ -56,10 +58,6 @@ static int answer_unserved(uint32_t opcode)
 	case WIRE_LISTXATTR:
 	case WIRE_REMOVEXATTR:
 		/* Not ENOSYS: that would switch attributes off for good. */
-		return EOPNOTSUPP;
-	case WIRE_IOCTL:
-		return ENOTTY;
-	case WIRE_FALLOCATE:
 		return EOPNOTSUPP;
 	default:
 		/* The kernel does these itself from now on, or stops asking. */

@@ -20,7 +20,7 @@ static uint64_t wanted(const struct tenon_volume *volume)
 	const struct properties *properties = &volume->properties;
 	uint64_t flags = WIRE_ASYNC_READ | WIRE_BIG_WRITES | WIRE_ASYNC_DIO | WIRE_PARALLEL_DIROPS | WIRE_ABORT_ERROR |
 			 WIRE_MAX_PAGES | WIRE_HANDLE_KILLPRIV_V2 | WIRE_INIT_EXT | WIRE_DIRECT_IO_ALLOW_MMAP |
-			 WIRE_DO_READDIRPLUS | WIRE_READDIRPLUS_AUTO;
+			 WIRE_DO_READDIRPLUS | WIRE_READDIRPLUS_AUTO | WIRE_HAS_IOCTL_DIR;
 	bool lasting = properties->metadata_cache_enabled && !properties->metadata_lifetime;
 
 	/* Where attributes are asked for again, a new size or mtime drops the pages; else only changes through the volume count.

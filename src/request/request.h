@@ -116,6 +116,8 @@ struct bracket {
 	context_slot file_context;
 	context_slot handle_context;
 	uint64_t info;
+	/* Whose handle_context it is: an open handle's, where each has its own. */
+	struct handle *handle;
 	/* open_file has been fired for this bracket alone. */
 	bool own;
 };
@@ -123,6 +125,9 @@ struct bracket {
 int bracket_open(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket);
 /* deleting: delete_file follows if the bracket's own close is fired. */
 void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting);
+
+/* The contexts of an open handle, for an event about it; bracket_close puts them back. */
+void bracket_of_handle(const struct request *request, struct handle *handle, struct bracket *bracket);
 
 /* cleanup_file and close_file, for an open that has no handle of the kernel's. */
 void fire_end(struct request *request, const char *path, uint64_t info, void *file_context, void *handle_context, bool deleting);
@@ -137,6 +142,11 @@ int move_hidden_out(struct request *request, struct node *directory);
 void invalidate_attributes(struct tenon_volume *volume, uint64_t nodeid);
 /* The kernel's write-back cache is in use: it owns sizes and times of files until it has written. */
 bool uses_write_back(const struct tenon_volume *volume);
+int set_size(struct request *request, const struct subject *subject, struct bracket *bracket, uint64_t size);
+/* Before the file is size bytes long, and after it has become so: set_allocation_size where CorrectAllocationSizes asks for it. */
+int allocation_grow(struct request *request, struct subject *subject, struct bracket *bracket, uint64_t size);
+int allocation_shrink(struct request *request, struct subject *subject, struct bracket *bracket, uint64_t size);
+bool corrects_allocation(const struct tenon_volume *volume);
 int kill_privileges(struct request *request, struct subject *subject, struct bracket *bracket);
 /* The links that a file has without its hidden names, where use_hard_links is on; else 1. */
 int count_links(struct request *request, const struct subject *subject, uint32_t *links);
@@ -198,6 +208,8 @@ FAMILY(fsync)
 FAMILY(fsyncdir)
 FAMILY(readdir)
 FAMILY(readdirplus)
+FAMILY(fallocate)
+FAMILY(ioctl)
 #undef FAMILY
 
 /* Negotiates: fills the kernel's answer. 0 or an errno value. */

@@ -1,5 +1,5 @@
 /*
- * SETATTR: set_file_size, set_file_attributes.
+ * SETATTR: set_file_size (with set_allocation_size around it where that is due), set_file_attributes.
  *
  * Set-id bits are cleared here, so that no handler must (HANDLE_KILLPRIV_V2).
  */
@@ -14,9 +14,8 @@ void need_setattr(struct request *request, struct needs *needs)
 	needs->shared = false;
 }
 
-static int set_size(struct request *request, const struct subject *subject, struct bracket *bracket, uint64_t size)
+int set_size(struct request *request, const struct subject *subject, struct bracket *bracket, uint64_t size)
 {
-	struct tenon_volume *volume = request->volume;
 	tenon_set_file_size_event event = {
 		.file_name = subject->path.text,
 		.size = (int64_t)size,
@@ -24,11 +23,8 @@ static int set_size(struct request *request, const struct subject *subject, stru
 		.file_context = bracket->file_context,
 		.handle_context = bracket->handle_context,
 	};
-	int error;
+	int error = fire_set_file_size(&request->volume->events, &event);
 
-	if (size > (uint64_t)volume->properties.max_file_size)
-		return EFBIG;
-	error = fire_set_file_size(&volume->events, &event);
 	bracket->file_context = event.file_context;
 	bracket->handle_context = event.handle_context;
 	return error;
@@ -145,6 +141,18 @@ int kill_privileges(struct request *request, struct subject *subject, struct bra
 	return error;
 }
 
+static int resize(struct request *request, struct subject *subject, struct bracket *bracket, uint64_t size)
+{
+	int error;
+
+	if (size > (uint64_t)request->volume->properties.max_file_size)
+		return EFBIG;
+	error = allocation_grow(request, subject, bracket, size);
+	if (!error)
+		error = set_size(request, subject, bracket, size);
+	return error ? error : allocation_shrink(request, subject, bracket, size);
+}
+
 static int apply(struct request *request, struct subject *subject, struct bracket *bracket, const struct wire_setattr_in *in)
 {
 	struct change change = change_from(in);
@@ -161,7 +169,7 @@ static int apply(struct request *request, struct subject *subject, struct bracke
 	if (kill && !(change.valid & TENON_SET_MODE))
 		error = kill_privileges(request, subject, bracket);
 	if (!error && (in->valid & WIRE_SET_SIZE))
-		error = set_size(request, subject, bracket, in->size);
+		error = resize(request, subject, bracket, in->size);
 	if (!error && change.valid)
 		error = set_attributes(request, subject, bracket, &change);
 	return error;

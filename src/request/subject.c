@@ -106,6 +106,10 @@ static void remember(struct node *node, struct file_attr *attr)
 	node->mode = attr->mode;
 	node->uid = attr->uid;
 	node->gid = attr->gid;
+	if (node->file) {
+		node->file->allocation = attr->allocation;
+		node->file->allocation_known = true;
+	}
 	if (S_ISDIR(attr->mode) && attr->nlink > node->hidden_below + 1)
 		attr->nlink -= node->hidden_below;
 }

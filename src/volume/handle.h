@@ -28,6 +28,9 @@ struct open_file {
 	bool delete_pending;
 	/* Made by O_TMPFILE and not linked yet. */
 	bool temporary;
+	/* As get_file_info or set_allocation_size said last; under the lock. */
+	int64_t allocation;
+	bool allocation_known;
 	/* The engine's own handle, to be closed when the kernel forgets the node; 0: none. */
 	uint64_t linger;
 };

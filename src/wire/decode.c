@@ -49,9 +49,9 @@ static const struct shape shapes[WIRE_OPCODE_COUNT] = {
 	SHAPE(CREATE, sizeof(struct wire_create_in), 1),
 	SHAPE(INTERRUPT, 8, 0),
 	SHAPE(DESTROY, 0, 0),
-	SHAPE(IOCTL, 32, 0),
+	SHAPE(IOCTL, sizeof(struct wire_ioctl_in), 0),
 	SHAPE(BATCH_FORGET, sizeof(struct wire_batch_forget_in), 0),
-	SHAPE(FALLOCATE, 32, 0),
+	SHAPE(FALLOCATE, sizeof(struct wire_fallocate_in), 0),
 	SHAPE(READDIRPLUS, sizeof(struct wire_read_in), 0),
 	SHAPE(RENAME2, sizeof(struct wire_rename2_in), 2),
 	SHAPE(TMPFILE, sizeof(struct wire_create_in), 1),
@@ -126,6 +126,11 @@ static int check_data(const struct wire_request *request)
 		const struct wire_write_in *in = request->arg;
 
 		return in->size <= request->data_size ? 0 : EINVAL;
+	}
+	if (request->header.opcode == WIRE_IOCTL) {
+		const struct wire_ioctl_in *in = request->arg;
+
+		return in->in_size <= request->data_size ? 0 : EINVAL;
 	}
 	if (request->header.opcode == WIRE_BATCH_FORGET) {
 		const struct wire_batch_forget_in *in = request->arg;

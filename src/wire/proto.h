@@ -71,6 +71,7 @@ enum wire_opcode {
 #define WIRE_ASYNC_READ (1ull << 0)
 #define WIRE_EXPORT_SUPPORT (1ull << 4)
 #define WIRE_BIG_WRITES (1ull << 5)
+#define WIRE_HAS_IOCTL_DIR (1ull << 11)
 #define WIRE_AUTO_INVAL_DATA (1ull << 12)
 #define WIRE_DO_READDIRPLUS (1ull << 13)
 #define WIRE_READDIRPLUS_AUTO (1ull << 14)
@@ -355,6 +356,30 @@ struct wire_fsync_in {
 struct wire_getxattr_in {
 	uint32_t size;
 	uint32_t padding;
+};
+
+struct wire_fallocate_in {
+	uint64_t fh;
+	uint64_t offset;
+	uint64_t length;
+	uint32_t mode;
+	uint32_t padding;
+};
+
+struct wire_ioctl_in {
+	uint64_t fh;
+	uint32_t flags;
+	uint32_t cmd;
+	uint64_t arg;
+	uint32_t in_size;
+	uint32_t out_size;
+};
+
+struct wire_ioctl_out {
+	int32_t result;
+	uint32_t flags;
+	uint32_t in_iovs;
+	uint32_t out_iovs;
 };
 
 struct wire_init_in {

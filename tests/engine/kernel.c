@@ -5,6 +5,8 @@
  */
 #include "kernel.h"
 
+#include <errno.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,6 +147,41 @@ int kernel_release(struct kernel *kernel, uint64_t node, uint64_t fh, bool direc
 	const struct wire_release_in in = {.fh = fh};
 
 	return send(kernel, directory ? WIRE_RELEASEDIR : WIRE_RELEASE, node, &in, sizeof in, NULL, NULL, NULL, 0, NULL);
+}
+
+int kernel_fallocate(struct kernel *kernel, uint64_t node, uint64_t fh, uint32_t mode, uint64_t offset, uint64_t length)
+{
+	const struct wire_fallocate_in in = {.fh = fh, .offset = offset, .length = length, .mode = mode};
+
+	return send(kernel, WIRE_FALLOCATE, node, &in, sizeof in, NULL, NULL, NULL, 0, NULL);
+}
+
+int kernel_get_label(struct kernel *kernel, uint64_t node, uint64_t fh, char label[256])
+{
+	const struct wire_ioctl_in in = {.fh = fh, .cmd = FS_IOC_GETFSLABEL, .out_size = FSLABEL_MAX};
+	struct {
+		struct wire_ioctl_out out;
+		char label[FSLABEL_MAX];
+	} answer;
+	size_t length;
+	int error = send(kernel, WIRE_IOCTL, node, &in, sizeof in, NULL, NULL, &answer, sizeof answer, &length);
+
+	if (!error && length != sizeof answer)
+		return EBADMSG;
+	if (!error)
+		memcpy(label, answer.label, sizeof answer.label);
+	return error;
+}
+
+int kernel_set_label(struct kernel *kernel, uint64_t node, uint64_t fh, const char label[256])
+{
+	struct {
+		struct wire_ioctl_in in;
+		char label[FSLABEL_MAX];
+	} message = {.in = {.fh = fh, .cmd = FS_IOC_SETFSLABEL, .in_size = FSLABEL_MAX}};
+
+	memcpy(message.label, label, sizeof message.label);
+	return send(kernel, WIRE_IOCTL, node, &message, sizeof message, NULL, NULL, NULL, 0, NULL);
 }
 
 int kernel_unlink(struct kernel *kernel, uint64_t parent, const char *name)

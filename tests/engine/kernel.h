@@ -30,6 +30,11 @@ int kernel_write(struct kernel *kernel, uint64_t node, uint64_t fh, uint64_t off
 int kernel_read(struct kernel *kernel, uint64_t node, uint64_t fh, uint64_t offset, void *data, uint32_t size, uint32_t *got);
 int kernel_flush(struct kernel *kernel, uint64_t node, uint64_t fh);
 int kernel_release(struct kernel *kernel, uint64_t node, uint64_t fh, bool directory);
+/* mode as for fallocate(2). */
+int kernel_fallocate(struct kernel *kernel, uint64_t node, uint64_t fh, uint32_t mode, uint64_t offset, uint64_t length);
+/* FS_IOC_GETFSLABEL and FS_IOC_SETFSLABEL, with the 256 bytes that they take. */
+int kernel_get_label(struct kernel *kernel, uint64_t node, uint64_t fh, char label[256]);
+int kernel_set_label(struct kernel *kernel, uint64_t node, uint64_t fh, const char label[256]);
 int kernel_unlink(struct kernel *kernel, uint64_t parent, const char *name);
 int kernel_rmdir(struct kernel *kernel, uint64_t parent, const char *name);
 int kernel_rename(struct kernel *kernel, uint64_t from, const char *name, uint64_t to, const char *new_name, uint32_t flags);

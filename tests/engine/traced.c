@@ -84,6 +84,12 @@ WRAP(get_file_info, " %s", event->file_name)
 WRAP(enumerate_directory, " %s", event->directory_name)
 WRAP(close_directory_enumeration, " %s", event->directory_name)
 WRAP(set_file_size, " %s %lld", event->file_name, (long long)event->size)
+WRAP(set_allocation_size, " %s %lld %lld+%lld", event->file_name, (long long)event->allocation_size, (long long)event->position,
+     (long long)event->length)
+WRAP(zeroize_file_range, " %s %lld+%lld%s", event->file_name, (long long)event->position, (long long)event->size,
+     event->punch_hole ? " hole" : "")
+WRAP(get_volume_label, "")
+WRAP(set_volume_label, " %s", event->volume_label)
 WRAP(rename_or_move_file, " %s %s%s", event->file_name, event->new_file_name, event->exchange ? " exchange" : "")
 WRAP(is_directory_empty, " %s", event->directory_name)
 WRAP(delete_file, " %s", event->file_name)
@@ -195,6 +201,10 @@ static const tenon_events events = {
 	.mount = on_mount,
 	.unmount = on_unmount,
 	.error = on_error,
+	.set_allocation_size = on_set_allocation_size,
+	.zeroize_file_range = on_zeroize_file_range,
+	.get_volume_label = on_get_volume_label,
+	.set_volume_label = on_set_volume_label,
 };
 
 struct traced *traced_new(void (*configure)(tenon_volume *volume))
