@@ -155,13 +155,14 @@ static int run_length(uint64_t mask, int unit)
 
 	if (rest & 1)
 		rest = ~rest;
-	return rest ? __builtin_ctzll(rest) : 64;
+	return rest ? __builtin_ctzll(rest) : 64 - unit;
 }
 
 /* Reads part of a block; what no unit holds is zeros. */
 static int read_part(struct bytes *bytes, const struct block *block, int from, unsigned char *buffer, int count)
 {
-	int end = from + count;
+	/* A block has as many units as its mask has bits at most. */
+	int end = from + count < 64 * STORE_UNIT ? from + count : 64 * STORE_UNIT;
 
 	while (from < end) {
 		int unit = from / STORE_UNIT;
@@ -406,25 +407,23 @@ static int clear_part(struct store *store, int64_t key, int from, int to, int64_
 	struct block block;
 	int error = find_block(store, key, &block);
 	uint64_t mask;
-	int end;
+	int missing;
 
 	if (error || !(block.mask & units_of(from, to - from)))
 		return error == ENOENT ? 0 : error;
-	end = end_of(&block);
-	/* The last unit may be cut short: what is behind its end is zeros in any case. */
-	mask = block.mask & ~whole_units(from, to < end ? to : store->block_size);
+	mask = block.mask & ~whole_units(from, to);
 	*units += count_units(block.mask & ~mask);
 	if (!mask)
 		return remove_blocks(store, key, key);
-	if (last_unit(mask) != last_unit(block.mask))
-		end = (last_unit(mask) + 1) * STORE_UNIT;
+	/* Only the last unit of a row may be cut short. */
+	missing = last_unit(mask) == last_unit(block.mask) ? count_units(block.mask) * STORE_UNIT - block.length : 0;
 	error = read_part(&bytes, &block, 0, store->scratch, store->block_size);
 	bytes_close(&bytes);
 	if (error)
 		return error;
 	memset(store->scratch + from, 0, (size_t)(to - from));
 	pack(store->scratch, mask);
-	return put_block(store, key, mask, store->scratch, offset_of(mask, last_unit(mask)) + end - last_unit(mask) * STORE_UNIT);
+	return put_block(store, key, mask, store->scratch, count_units(mask) * STORE_UNIT - missing);
 }
 
 int blocks_clear(struct store *store, struct store_node *node, int64_t position, int64_t size)
@@ -439,7 +438,7 @@ int blocks_clear(struct store *store, struct store_node *node, int64_t position,
 
 	if (position >= node->size)
 		return 0;
-	/* The rest of a last block goes with the file's end. */
+	/* With the end of the file goes its last unit, which may be cut short. */
 	if (end == node->size)
 		to = store->block_size;
 	error = clear_part(store, first, from, first == last ? to : store->block_size, &units);

@@ -78,6 +78,37 @@ static void a_full_budget_is_enospc(void **state)
 	end(pool);
 }
 
+/* All or nothing, whatever else there is; and what can never be is known at once. */
+static void reserving_too_much_takes_nothing(void **state)
+{
+	struct pool *pool = start(1000);
+	struct pages pages = {0};
+	char byte = 'x';
+
+	(void)state;
+	assert_int_equal(pages_reserve(&pages, pool, 0, INT64_C(1) << 60), ENOSPC);
+	assert_int_equal(pool->used, 0);
+	assert_int_equal(pages_write(&pages, pool, 10 * PAGE_BYTES, &byte, 1), 0);
+	/* 1000 pages might be, but not with the tables that they need. */
+	assert_int_equal(pages_reserve(&pages, pool, 0, 1000 * PAGE_BYTES), ENOSPC);
+	assert_int_equal(pages.count, 1);
+	assert_int_equal(pages_reserve(&pages, pool, 5, 900 * PAGE_BYTES), 0);
+	assert_int_equal(pages.count, 901);
+	pages_read(&pages, 10 * PAGE_BYTES, &byte, 1);
+	assert_int_equal(byte, 'x');
+	pages_read(&pages, 900 * PAGE_BYTES, &byte, 1);
+	assert_int_equal(byte, 0);
+	/* Everything in the middle, and with it the tables; then the far end of what can be. */
+	pages_punch(&pages, pool, 0, INT64_MAX);
+	assert_int_equal(pages.count, 0);
+	assert_int_equal(pool->used, 0);
+	assert_int_equal(pages_reserve(&pages, pool, INT64_MAX - 10, 5), 0);
+	pages_punch(&pages, pool, INT64_MAX - 10, 5);
+	assert_int_equal(pages.count, 1);
+	pages_cut(&pages, pool, 0);
+	end(pool);
+}
+
 static int64_t pages_in(const unsigned char *present, int64_t size)
 {
 	int64_t count = 0;
@@ -87,10 +118,44 @@ static int64_t pages_in(const unsigned char *present, int64_t size)
 	return count;
 }
 
-/* Random writes and cuts, beside the same on a plain array. */
+static unsigned char model[MODEL], noise[MODEL], present[MODEL / PAGE_BYTES + 2];
+
+static void write_some(struct pages *pages, struct pool *pool, int64_t position, int64_t size)
+{
+	memcpy(model + position, noise, (size_t)size);
+	memset(present + position / PAGE_BYTES, 1, (size_t)((position + size - 1) / PAGE_BYTES - position / PAGE_BYTES + 1));
+	assert_int_equal(pages_write(pages, pool, position, noise, (size_t)size), 0);
+}
+
+static void cut_some(struct pages *pages, struct pool *pool, int64_t position)
+{
+	memset(model + position, 0, (size_t)(MODEL - position));
+	memset(present + (position + PAGE_BYTES - 1) / PAGE_BYTES, 0,
+	       sizeof present - (size_t)((position + PAGE_BYTES - 1) / PAGE_BYTES));
+	pages_cut(pages, pool, position);
+}
+
+static void reserve_some(struct pages *pages, struct pool *pool, int64_t position, int64_t size)
+{
+	memset(present + position / PAGE_BYTES, 1, (size_t)((position + size - 1) / PAGE_BYTES - position / PAGE_BYTES + 1));
+	assert_int_equal(pages_reserve(pages, pool, position, size), 0);
+}
+
+static void clear_some(struct pages *pages, struct pool *pool, int64_t position, int64_t size, bool punch)
+{
+	memset(model + position, 0, (size_t)size);
+	for (int64_t i = (position + PAGE_BYTES - 1) / PAGE_BYTES; punch && (i + 1) * PAGE_BYTES <= position + size; i++)
+		present[i] = 0;
+	if (punch)
+		pages_punch(pages, pool, position, size);
+	else
+		pages_zero(pages, position, size);
+}
+
+/* Random writes, cuts, reservations and holes, beside the same on a plain array. */
 static void it_does_what_an_array_does(void **state)
 {
-	static unsigned char model[MODEL], read[MODEL], noise[MODEL], present[MODEL / PAGE_BYTES + 1];
+	static unsigned char read[MODEL];
 	struct pool *pool = start(1 << 20);
 	struct pages pages = {0};
 
@@ -104,16 +169,22 @@ static void it_does_what_an_array_does(void **state)
 
 		if (size > (size_t)(MODEL - position))
 			size = (size_t)(MODEL - position);
-		if (random() % 10) {
-			memcpy(model + position, noise, size);
-			memset(present + position / PAGE_BYTES, 1,
-			       (size_t)((position + (int64_t)size - 1) / PAGE_BYTES - position / PAGE_BYTES + 1));
-			assert_int_equal(pages_write(&pages, pool, position, noise, size), 0);
-		} else {
-			memset(model + position, 0, (size_t)(MODEL - position));
-			memset(present + (position + PAGE_BYTES - 1) / PAGE_BYTES, 0,
-			       sizeof present - (size_t)((position + PAGE_BYTES - 1) / PAGE_BYTES));
-			pages_cut(&pages, pool, position);
+		switch (random() % 12) {
+		case 0:
+			cut_some(&pages, pool, position);
+			break;
+		case 1:
+			reserve_some(&pages, pool, position, (int64_t)size);
+			break;
+		case 2:
+		case 3:
+			clear_some(&pages, pool, position, (int64_t)size, true);
+			break;
+		case 4:
+			clear_some(&pages, pool, position, (int64_t)size, false);
+			break;
+		default:
+			write_some(&pages, pool, position, (int64_t)size);
 		}
 		assert_int_equal(pages.count, pages_in(present, MODEL));
 		pages_read(&pages, 0, read, MODEL);
@@ -158,6 +229,7 @@ int main(void)
 		cmocka_unit_test(holes_read_as_zeros_and_take_nothing),
 		cmocka_unit_test(the_last_byte_there_can_be_is_kept),
 		cmocka_unit_test(a_full_budget_is_enospc),
+		cmocka_unit_test(reserving_too_much_takes_nothing),
 		cmocka_unit_test(it_does_what_an_array_does),
 		cmocka_unit_test(pages_come_again),
 	};

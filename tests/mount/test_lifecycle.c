@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,6 +348,62 @@ static void descriptors_run_out(void **state)
 	assert_true(refused > 3);
 }
 
+static atomic_int begun, ended;
+
+static void count_creation(tenon_volume *volume, tenon_worker_thread_creation_event *event)
+{
+	(void)volume;
+	(void)event;
+	begun++;
+}
+
+static void count_termination(tenon_volume *volume, tenon_worker_thread_termination_event *event)
+{
+	(void)volume;
+	(void)event;
+	ended++;
+}
+
+/* Whether the volume is unmounted in order, by force, or by its connection's end. */
+static void workers_end_as_often_as_they_begin(void **state)
+{
+	struct fixture *fix = *state;
+	tenon_events events = *memory_drive.events;
+	char path[128];
+
+	events.worker_thread_creation = count_creation;
+	events.worker_thread_termination = count_termination;
+	tenon_volume_free(fix->volume);
+	assert_int_equal(tenon_volume_new(&fix->volume, &events, sizeof events, fix->storage), 0);
+	assert_int_equal(memory_drive.configure(fix->volume, fix->storage), 0);
+	assert_int_equal(tenon_initialize(fix->volume, GUID), 0);
+	assert_int_equal(tenon_create_storage(fix->volume), 0);
+	snprintf(path, sizeof path, "%s/f", fix->one);
+	for (int i = 0; i < 3; i++) {
+		int fd;
+
+		assert_int_equal(tenon_mount_media(fix->volume, 0), 0);
+		assert_true(begun >= ended + 2);
+		add(fix, fix->one, 0);
+		assert_int_equal(put(fix->one, "f", "data"), 0);
+		fd = open(path, O_RDONLY);
+		assert_true(fd >= 0);
+		if (i == 0)
+			close(fd);
+		if (i == 2) {
+			abort_connection(fix->one);
+			assert_int_equal(tenon_wait_unmounted(fix->volume, -1), 0);
+		} else {
+			assert_int_equal(tenon_unmount_media(fix->volume, i == 1), 0);
+		}
+		if (i > 0)
+			close(fd);
+		assert_int_equal(begun, ended);
+		while (tenon_get_mounting_point_count(fix->volume))
+			assert_int_equal(tenon_remove_mounting_point(fix->volume, 0, NULL, 0, 0), 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -363,6 +420,7 @@ int main(void)
 		TEST(points_and_the_watcher_do_not_race),
 		TEST(volumes_in_one_process_are_strangers),
 		TEST(descriptors_run_out),
+		TEST(workers_end_as_often_as_they_begin),
 	};
 
 	if (geteuid() || access("/dev/fuse", R_OK | W_OK)) {

@@ -25,7 +25,7 @@ FLAGS = (os.O_RDONLY, os.O_RDWR, os.O_WRONLY, os.O_RDWR | os.O_APPEND, os.O_RDWR
 WEIGHTS = {"open": 18, "close": 4, "write": 12, "append": 4, "read": 8, "content": 6, "truncate": 5, "ftruncate": 4, "map": 4,
            "link": 12, "linkfd": 4, "unlink": 10, "rename": 14, "noreplace": 3, "exchange": 5, "symlink": 2, "mkdir": 5,
            "rmdir": 5, "chmod": 4, "fchmod": 2, "chown": 2, "utime": 3, "stat": 4, "fstat": 4, "list": 4, "readlink": 1,
-           "mkfifo": 1, "tmpfile": 2, "fsync": 1, "copy": 2}
+           "mkfifo": 1, "tmpfile": 2, "fsync": 1, "copy": 2, "allocate": 4, "punch": 4}
 
 
 def random_path(chance: random.Random, directory: bool) -> str:
@@ -61,6 +61,10 @@ def make_steps(seed: int, count: int) -> list[Step]:
             steps.append((kind, path, at))
         elif kind == "ftruncate":
             steps.append((kind, slot, at))
+        elif kind in ("allocate", "punch"):
+            mode = calls.FALLOC_KEEP_SIZE * chance.randrange(2) if kind == "allocate" else \
+                calls.FALLOC_KEEP_SIZE | calls.FALLOC_PUNCH_HOLE
+            steps.append((kind, slot, mode, at, size))
         elif kind in ("link", "rename", "noreplace", "exchange", "symlink"):
             steps.append((kind, path, other))
         elif kind == "linkfd":
@@ -172,6 +176,12 @@ class World:
     def do_ftruncate(self, slot: int, size: int) -> Any:
         os.ftruncate(self.fd(slot), size)
         return view(os.fstat(self.fd(slot)))
+
+    def do_allocate(self, slot: int, mode: int, at: int, size: int) -> Any:
+        calls.fallocate(self.fd(slot), mode, at, size)
+        return view(os.fstat(self.fd(slot)))
+
+    do_punch = do_allocate
 
     def do_copy(self, source: int, target: int, at: int, size: int) -> Any:
         return os.copy_file_range(self.fd(source), self.fd(target), size, at, at + 1)

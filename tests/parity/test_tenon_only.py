@@ -1,8 +1,12 @@
 """What a plain directory cannot show: Tenon's own rules, and a vault's second life."""
 from __future__ import annotations
 
+import fcntl
+import mmap
 import os
+import shutil
 import stat
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Iterator
 import pytest
 
 from . import calls
-from .places import Tenon, mounts, run, wait_for_end
+from .places import Base, Place, Tenon, mounts, run, tenon_command, wait_for_end
 from .runner import in_child
 from .steps import ANNA, STAFF, describe_tree, give, read_file, write_file
 
@@ -81,14 +85,137 @@ def test_hidden_names_are_never_listed(here: Path) -> None:
     os.rmdir(here)
 
 
-def test_preallocation_is_refused(here: Path) -> None:
+def zeroize(root: Path) -> list:
+    """FALLOC_ZERO_RANGE in all forms; what it answers and what is in the file afterwards."""
+    folder = Path(tempfile.mkdtemp(dir=root))
+    notes: list = []
+    keep, zero, page = calls.FALLOC_KEEP_SIZE, calls.FALLOC_ZERO_RANGE, mmap.PAGESIZE
+    for mode in (zero, zero | keep):
+        for offset, length in ((0, 1), (100, 3 * page), (page, page), (9 * page, 100), (10 * page - 3, 100), (20 * page, 5),
+                               (0, 50 * page), (0, 0)):
+            path = folder / str(len(notes))
+            write_file(path, bytes(1 + n % 251 for n in range(10 * page)))
+            fd = os.open(path, os.O_RDWR)
+            shared = mmap.mmap(fd, 0)
+            shared[page:page + 5] = b"dirty"
+            notes.append((error_of(calls.fallocate, fd, mode, offset, length), os.fstat(fd).st_size, shared[:]))
+            os.pwrite(fd, b"after", offset)
+            os.fsync(fd)
+            notes.append(read_file(path))
+            os.close(fd)
+    shutil.rmtree(folder)
+    return notes
+
+
+def test_ranges_are_zeroed_as_on_ext4(drive: Tenon, ext4: Place) -> None:
+    """tmpfs has no such thing, so there is no scenario of it."""
+    assert zeroize(drive.root) == zeroize(ext4.root)
+
+
+def test_forms_of_fallocate_without_an_event(here: Path) -> None:
     fd = os.open(here / "f", os.O_RDWR | os.O_CREAT)
-    os.write(fd, b"data")
-    modes = (0, calls.FALLOC_KEEP_SIZE, calls.FALLOC_KEEP_SIZE | calls.FALLOC_PUNCH_HOLE, calls.FALLOC_ZERO_RANGE)
-    for mode in modes * 2:
-        assert error_of(calls.fallocate, fd, mode, 0, 100) == "EOPNOTSUPP"
-    assert os.pread(fd, 10, 0) == b"data"
+    os.write(fd, bytes(3 * mmap.PAGESIZE))
+    for mode in (calls.FALLOC_COLLAPSE, calls.FALLOC_INSERT, calls.FALLOC_UNSHARE, calls.FALLOC_PUNCH_HOLE):
+        assert error_of(calls.fallocate, fd, mode, 0, mmap.PAGESIZE) == "EOPNOTSUPP"
+    # And what has one goes on working.
+    assert error_of(calls.fallocate, fd, 0, 0, 10) == "ok"
     os.close(fd)
+
+
+def reserve_and_fill(root: Path) -> list:
+    """What a small drive says when it gets full, and what can be written then because it was reserved."""
+    half, page = 1 << 19, mmap.PAGESIZE
+    reserved = os.open(root / "reserved", os.O_RDWR | os.O_CREAT)
+    notes: list = [error_of(calls.fallocate, reserved, calls.FALLOC_KEEP_SIZE, 0, half),
+                   error_of(calls.fallocate, reserved, 0, 0, 1 << 21), error_of(calls.fallocate, reserved, 0, 0, 1 << 50),
+                   os.fstat(reserved).st_size, os.fstat(reserved).st_blocks * 512]
+    filler = os.open(root / "filler", os.O_RDWR | os.O_CREAT)
+    with suppress(OSError):
+        for number in range(1000):
+            os.pwrite(filler, b"x" * page, number * page)
+            os.fsync(filler)
+    notes += [error_of(calls.fallocate, filler, 0, 0, 1 << 20), os.statvfs(root).f_bavail]
+    for number in range(half // page):
+        os.pwrite(reserved, b"%c" % (number % 251) * page, number * page)
+        os.fsync(reserved)
+    notes.append(read_file(root / "reserved"))
+    # A hole makes room for somebody else.
+    notes.append(error_of(calls.fallocate, reserved, calls.FALLOC_KEEP_SIZE | calls.FALLOC_PUNCH_HOLE, 0, half // 2))
+    notes.append(os.fstat(reserved).st_blocks * 512)
+    notes.append(error_of(calls.fallocate, filler, calls.FALLOC_KEEP_SIZE, 1 << 20, half // 4))
+    for fd in (reserved, filler):
+        os.close(fd)
+    return notes
+
+
+@pytest.mark.parametrize("option", ["file_cache=system", "file_cache=none", "FileCachePolicyWriteThrough=true"])
+def test_what_is_reserved_can_be_written(base: Base, option: str) -> None:
+    small, drive = base.fresh("small-tmpfs"), base.fresh("small-memory")
+    run("mount", "-t", "tmpfs", "-o", "size=1m", "tenon-tests", small)
+    try:
+        wanted = reserve_and_fill(small)
+    finally:
+        run("umount", small)
+    run(tenon_command(), "mount", "-o", option, "memory:1M", drive)
+    try:
+        assert reserve_and_fill(drive) == wanted
+    finally:
+        run(tenon_command(), "umount", drive)
+
+
+FS_IOC_GETFSLABEL, FS_IOC_SETFSLABEL = 0x81009431, 0x41009432
+
+
+def get_label(path: Path | str) -> bytes:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return fcntl.ioctl(fd, FS_IOC_GETFSLABEL, bytes(256)).rstrip(b"\0")
+    finally:
+        os.close(fd)
+
+
+def set_label(path: Path | str, label: bytes) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.ioctl(fd, FS_IOC_SETFSLABEL, label.ljust(256, b"\0"))
+    finally:
+        os.close(fd)
+
+
+def test_label(drive: Tenon, here: Path) -> None:
+    write_file("f")
+    os.chmod("f", 0o666)
+    assert get_label(drive.root) == get_label("f") == b""
+    for label in (b"notes", b"x" * 32, "é".encode() * 32, b"\xff\xfe"):
+        set_label("f", label)
+        assert get_label(drive.root) == get_label("f") == label
+    for label in (b"x" * 33, b"x" * 256):
+        assert error_of(set_label, drive.root, label) == "EINVAL"
+    assert get_label("f") == b"\xff\xfe"
+    set_label(".", b"")
+    assert get_label("f") == b""
+    # What else there is to control, there is not.
+    fd = os.open("f", os.O_RDWR)
+    for number in (0x12345678, 0x5401, 0x80046789):
+        assert error_of(fcntl.ioctl, fd, number, bytes(8)) == "ENOTTY"
+    os.close(fd)
+
+
+def test_label_is_for_the_mounter_to_set(tenon_mount) -> None:
+    with tenon_mount("memory", "allow_other=true") as place:
+        set_label(place.root, b"mine")
+
+        def as_anna(progress) -> tuple[str, bytes]:
+            os.setresuid(ANNA, ANNA, ANNA)
+            return error_of(set_label, place.root, b"theirs"), get_label(place.root)
+        assert in_child(as_anna, 20, place.abandon) == ("EPERM", b"mine")
+
+
+def test_vault_keeps_its_label(tenon_mount) -> None:
+    with tenon_mount("vault") as place:
+        set_label(place.root, b"my notes")
+        place.again()
+        assert get_label(place.root) == b"my notes"
 
 
 def test_mount_table(drive: Tenon) -> None:

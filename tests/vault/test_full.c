@@ -151,12 +151,37 @@ static bool required(const char *what)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
+/* What a file is to have is promised as long as there is room, and nothing is changed where there is none. */
+static void room_that_is_not_there_is_not_promised(void **state)
+{
+	struct place *place = *state;
+	struct store_node before, after;
+
+	place_open(place);
+	make_file(place->store, "/f", "text");
+	assert_int_equal(store_reserve(place->store, at("/f"), 0, CHUNK), 0);
+	before = look(place->store, "/f");
+	assert_int_equal(store_reserve(place->store, at("/f"), 0, 20 * CHUNK), 0);
+	assert_int_equal(store_reserve(place->store, at("/f"), 0, 100 * CHUNK), ENOSPC);
+	assert_int_equal(store_reserve(place->store, at("/f"), store_max_file_size(place->store) - 1, 2), EFBIG);
+	after = look(place->store, "/f");
+	assert_int_equal(after.size, before.size);
+	assert_int_equal(after.allocated, before.allocated);
+	fill(place->store);
+	/* What is there already takes no more. */
+	assert_int_equal(store_reserve(place->store, at("/f"), 0, 10), 0);
+	assert_int_equal(store_clear(place->store, at("/f"), 0, 20 * CHUNK), 0);
+	place_close(place);
+	place_expect_sound(place->path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_full_disk_loses_nothing),
 		TEST(deleting_makes_room_again),
 		TEST(many_small_files_fill_it_too),
+		TEST(room_that_is_not_there_is_not_promised),
 	};
 
 	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) {

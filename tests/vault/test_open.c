@@ -66,6 +66,35 @@ static void an_absent_vault_is_made(void **state)
 	assert_int_equal(place_count_files(place), 1);
 }
 
+static void a_label_stays(void **state)
+{
+	struct place *place = *state;
+	char label[STORE_LABEL_MAX + 1] = "?";
+	char longest[STORE_LABEL_MAX + 2];
+
+	place_open(place);
+	assert_int_equal(store_get_label(place->store, label, sizeof label), 0);
+	assert_string_equal(label, "");
+	memset(longest, 'x', sizeof longest);
+	longest[STORE_LABEL_MAX + 1] = 0;
+	assert_int_equal(store_set_label(place->store, longest), EINVAL);
+	longest[STORE_LABEL_MAX] = 0;
+	assert_int_equal(store_set_label(place->store, "first"), 0);
+	assert_int_equal(store_set_label(place->store, longest), 0);
+	place_close(place);
+	place_expect_sound(place->path);
+	assert_int_equal(place_try_open(place, true), 0);
+	assert_int_equal(store_get_label(place->store, label, sizeof label), 0);
+	assert_string_equal(label, longest);
+	assert_int_equal(store_set_label(place->store, "other"), EROFS);
+	place_close(place);
+	place_open(place);
+	assert_int_equal(store_set_label(place->store, ""), 0);
+	assert_int_equal(store_get_label(place->store, label, sizeof label), 0);
+	assert_string_equal(label, "");
+	place_close(place);
+}
+
 static void an_empty_file_becomes_a_vault(void **state)
 {
 	struct place *place = *state;
@@ -446,6 +475,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_absent_vault_is_made),
+		TEST(a_label_stays),
 		TEST(an_empty_file_becomes_a_vault),
 		TEST(an_absent_vault_is_not_made_to_be_read),
 		TEST(what_is_no_database_is_refused),

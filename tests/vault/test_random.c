@@ -1,5 +1,5 @@
 /*
- * Random writes, reads, cuts and reopenings of a few files against copies of them in memory. A failure
+ * Random writes, reads, cuts, clearings and reopenings of a few files against copies of them in memory. A failure
  * prints the seed; TENON_SEED repeats it and TENON_ROUNDS makes the run longer.
  */
 #include "place.h"
@@ -77,6 +77,19 @@ static void random_cut(struct store *store, struct model *model, int file)
 		model->present[i] = false;
 }
 
+static void random_clear(struct store *store, struct model *model, int file)
+{
+	int position = random_position();
+	int length = random_length(position);
+	/* With the file's end goes the rest of its last unit. */
+	int end = position + length < model->size ? position + length : LIMIT + STORE_UNIT;
+
+	assert_int_equal(store_clear(store, at(path_of(file)), position, length), 0);
+	memset(model->bytes + position, 0, (size_t)length);
+	for (int i = (position + STORE_UNIT - 1) / STORE_UNIT; (i + 1) * STORE_UNIT <= end && i < UNITS; i++)
+		model->present[i] = false;
+}
+
 static void compare(struct store *store, const struct model *model, int file, int position, int length)
 {
 	static char buffer[LIMIT];
@@ -109,9 +122,11 @@ static void step(struct place *place, struct model *model, int file)
 		random_write(place->store, model, file);
 	else if (dice < 100)
 		random_cut(place->store, model, file);
-	else if (dice < 101)
+	else if (dice < 120)
+		random_clear(place->store, model, file);
+	else if (dice < 121)
 		place_reopen(place);
-	else if (dice < 103)
+	else if (dice < 123)
 		assert_int_equal(store_flush(place->store, NULL), 0);
 	else
 		compare(place->store, model, file, position, random_length(position));
