@@ -3,6 +3,7 @@
  *
  * The memory drive sets CorrectAllocationSizes off; the tests of that setting set it on again.
  */
+#include <drive.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -61,18 +62,6 @@ static int limited(void **state)
 	return open_file(*state);
 }
 
-static void with_opens(tenon_volume *volume)
-{
-	tenon_set_fire_all_open_close_events(volume, true);
-	with_corrections(volume);
-}
-
-static int opening_all(void **state)
-{
-	*state = traced_new(with_opens);
-	return open_file(*state);
-}
-
 static int tear_down(void **state)
 {
 	struct traced *traced = *state;
@@ -105,6 +94,9 @@ static void space_comes_before_length(void **state)
 	assert_int_equal(kernel_fallocate(&traced->kernel, node, fh, FALLOC_FL_KEEP_SIZE, 0, 20000), 0);
 	assert_string_equal(traced_take(traced), "get_file_info /a; set_allocation_size /a 20480 0+20000");
 	assert_int_equal(size_of(traced), 5100);
+	/* What it has already is never asked back. */
+	assert_int_equal(kernel_fallocate(&traced->kernel, node, fh, 0, 0, 10), 0);
+	assert_string_equal(traced_take(traced), "get_file_info /a; set_allocation_size /a 20480 0+10");
 }
 
 static void a_refusal_changes_nothing(void **state)
@@ -213,15 +205,120 @@ static void a_write_without_space_is_refused(void **state)
 	assert_int_equal(size_of(traced), 5);
 }
 
-/* Each handle has its own context, which its events see and may change. */
+static int one_context, other_context;
+static void *reserved_with, *closed_with;
+
+static void create_with_context(tenon_volume *volume, tenon_create_file_event *event)
+{
+	memory_drive.events->create_file(volume, event);
+	event->handle_context = &one_context;
+}
+
+static void reserve_with_context(tenon_volume *volume, tenon_set_allocation_size_event *event)
+{
+	memory_drive.events->set_allocation_size(volume, event);
+	reserved_with = event->handle_context;
+	event->handle_context = &other_context;
+}
+
+static void close_with_context(tenon_volume *volume, tenon_close_file_event *event)
+{
+	closed_with = event->handle_context;
+	memory_drive.events->close_file(volume, event);
+}
+
+/* A memory drive of this size on the in-process channel. */
+static void start(struct kernel *kernel, const tenon_events *events, const char *size, bool each, void **storage)
+{
+	char why[256];
+
+	assert_int_equal(memory_drive.open(size, false, storage, why, sizeof why), 0);
+	assert_int_equal(tenon_volume_new(&kernel->volume, events, sizeof *events, *storage), 0);
+	assert_int_equal(memory_drive.configure(kernel->volume, *storage), 0);
+	assert_int_equal(tenon_set_fire_all_open_close_events(kernel->volume, each), 0);
+	assert_int_equal(tenon_initialize(kernel->volume, "{11111111-2222-3333-4444-555555555555}"), 0);
+	assert_int_equal(tenon_testing_mount(kernel->volume), 0);
+}
+
+static void stop(struct kernel *kernel, void *storage)
+{
+	char why[256];
+
+	tenon_volume_free(kernel->volume);
+	memory_drive.close(storage, why, sizeof why);
+}
+
+/* Whether each handle has its own context or all share one: events see it and may change it. */
 static void handles_keep_their_contexts(void **state)
 {
-	struct traced *traced = *state;
+	(void)state;
+	for (int each = 0; each < 2; each++) {
+		tenon_events events = *memory_drive.events;
+		struct kernel kernel = {0};
+		struct wire_entry_out entry;
+		void *storage;
 
-	assert_int_equal(kernel_write(&traced->kernel, node, fh, 4096, "x", 1), 0);
-	assert_int_equal(kernel_fallocate(&traced->kernel, node, fh, 0, 0, 20000), 0);
-	assert_string_equal(traced_take(traced), "set_allocation_size /a 8192 4096+1; write_file /a 1@4096; get_file_info /a; "
-						 "set_allocation_size /a 20480 0+20000; set_file_size /a 20000");
+		events.create_file = create_with_context;
+		events.set_allocation_size = reserve_with_context;
+		events.close_file = close_with_context;
+		start(&kernel, &events, "", each, &storage);
+		assert_int_equal(kernel_create(&kernel, ROOT, "a", 0644, O_RDWR, &entry, &fh), 0);
+		assert_int_equal(kernel_fallocate(&kernel, entry.nodeid, fh, 0, 0, 10), 0);
+		assert_ptr_equal(reserved_with, &one_context);
+		assert_int_equal(kernel_release(&kernel, entry.nodeid, fh, false), 0);
+		assert_ptr_equal(closed_with, &other_context);
+		stop(&kernel, storage);
+	}
+}
+
+/* What is reserved behind the end of a file outlives a write there that has found no room. */
+static void reserved_space_outlives_a_failure(void **state)
+{
+	static const char page[4096] = {1};
+	struct kernel kernel = {0};
+	struct wire_entry_out entry;
+	char got[4096];
+	uint32_t length;
+	void *storage;
+	int64_t at = 0;
+
+	(void)state;
+	start(&kernel, memory_drive.events, "256K", false, &storage);
+	assert_int_equal(kernel_create(&kernel, ROOT, "a", 0644, O_RDWR, &entry, &fh), 0);
+	assert_int_equal(kernel_fallocate(&kernel, entry.nodeid, fh, FALLOC_FL_KEEP_SIZE, 0, 65536), 0);
+	while (!kernel_write(&kernel, entry.nodeid, fh, (uint64_t)(1 << 20) + (uint64_t)at, page, sizeof page))
+		at += 4096;
+	assert_int_equal(kernel_fallocate(&kernel, entry.nodeid, fh, PUNCH, 1 << 20, 1 << 20), 0);
+	assert_int_equal(kernel_fallocate(&kernel, entry.nodeid, fh, FALLOC_FL_KEEP_SIZE, 1 << 20, (uint64_t)at), 0);
+	assert_int_equal(kernel_write(&kernel, entry.nodeid, fh, 1 << 22, page, sizeof page), ENOSPC);
+	for (uint64_t i = 0; i < 16; i++)
+		assert_int_equal(kernel_write(&kernel, entry.nodeid, fh, i * 4096, page, sizeof page), 0);
+	for (uint64_t i = 0; i < (uint64_t)at; i += 4096)
+		assert_int_equal(kernel_write(&kernel, entry.nodeid, fh, (1 << 20) + i, page, sizeof page), 0);
+	assert_int_equal(kernel_read(&kernel, entry.nodeid, fh, 65536, got, sizeof got, &length), 0);
+	assert_int_equal(got[0], 0);
+	stop(&kernel, storage);
+}
+
+static void a_failed_write_leaves_reserved_space(void **state)
+{
+	static const char pages[65536] = {1};
+	struct kernel kernel = {0};
+	struct wire_entry_out entry;
+	void *storage;
+
+	(void)state;
+	start(&kernel, memory_drive.events, "128K", false, &storage);
+	assert_int_equal(kernel_create(&kernel, ROOT, "a", 0644, O_RDWR, &entry, &fh), 0);
+	assert_int_equal(kernel_fallocate(&kernel, entry.nodeid, fh, FALLOC_FL_KEEP_SIZE, 0, 65536), 0);
+	/* Its first half would find room, behind what is reserved. */
+	assert_int_equal(kernel_write(&kernel, entry.nodeid, fh, 65536, pages, sizeof pages), ENOSPC);
+	assert_int_equal(kernel_create(&kernel, ROOT, "b", 0644, O_RDWR, &entry, &fh), 0);
+	/* Fourteen pages and two tables are left for others, and not one more. */
+	for (uint64_t i = 0; i < 14; i++)
+		assert_int_equal(kernel_write(&kernel, entry.nodeid, fh, i * 4096, pages, 4096), 0);
+	assert_int_equal(kernel_write(&kernel, entry.nodeid, fh, 14 * 4096, pages, 4096), ENOSPC);
+	stop(&kernel, storage);
 }
 
 static void labels_are_kept(void **state)
@@ -340,7 +437,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_is_corrected_unless_asked, plain, tear_down),
 		cmocka_unit_test_setup_teardown(allocations_follow_lengths, correcting, tear_down),
 		cmocka_unit_test_setup_teardown(a_write_without_space_is_refused, correcting, tear_down),
-		cmocka_unit_test_setup_teardown(handles_keep_their_contexts, opening_all, tear_down),
+		cmocka_unit_test(handles_keep_their_contexts),
+		cmocka_unit_test(reserved_space_outlives_a_failure),
+		cmocka_unit_test(a_failed_write_leaves_reserved_space),
 		cmocka_unit_test_setup_teardown(labels_are_kept, plain, tear_down),
 		cmocka_unit_test_setup_teardown(labels_are_set_by_root_and_the_mounter, plain, tear_down),
 		cmocka_unit_test_setup_teardown(other_ioctls_are_unknown, plain, tear_down),
