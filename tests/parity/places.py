@@ -125,8 +125,8 @@ def sweep(base: Path) -> list[str]:
 class Base:
     """A fresh directory that is swept at the end, by close() or by the watcher when the test run dies."""
 
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="tenon-tests-")).resolve()
+    def __init__(self, folder: Optional[Path] = None, prefix: str = "tenon-tests-") -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder)).resolve()
         self.path.chmod(0o755)
         gone, self._alive = os.pipe()
         self._watcher = os.fork()

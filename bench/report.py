@@ -1,0 +1,95 @@
+"""Turns outcomes into figures, a table for people and an object for programs.
+
+A figure is the median over the rounds. A ratio is the median of the rounds' own ratios: subject and reference of one round ran
+one after the other, so a machine that becomes slower in the course of the run does not change it.
+"""
+from __future__ import annotations
+
+from statistics import median
+from typing import Any, Optional
+
+from .cases import Case, External
+from .measure import Outcome
+
+FORMAT = 1
+
+
+def _figure(case: str, name: str, subject: str, unit: str, values: list[float]) -> dict[str, Any]:
+    return {"case": case, "figure": name, "subject": subject, "unit": unit, "values": values, "median": median(values),
+            "min": min(values), "max": max(values), "reference": None, "ratio": None, "ratios": [], "aim": None, "met": None}
+
+
+def _compare(figure: dict[str, Any], reference: str, theirs: list[float], at_least: Optional[float]) -> None:
+    ratios = [mine / other for mine, other in zip(figure["values"], theirs)]
+    figure.update(reference=reference, ratios=ratios, ratio=median(ratios))
+    if at_least is not None:
+        figure.update(aim={"ratio_at_least": at_least}, met=figure["ratio"] >= at_least)
+
+
+def _figures_of_case(case: Case, outcome: Outcome) -> list[dict[str, Any]]:
+    made = []
+    for name, by_subject in outcome.values.items():
+        for subject in (subject for subject in case.subjects if subject in by_subject):
+            figure = _figure(case.name, name, subject, case.unit, by_subject[subject])
+            reference = case.reference.get(subject)
+            if reference in by_subject:
+                _compare(figure, reference, by_subject[reference], case.aim(subject, name))
+            made.append(figure)
+    return made
+
+
+def _figures_of_external(case: External, outcome: Outcome) -> list[dict[str, Any]]:
+    made = []
+    for name, by_subject in outcome.values.items():
+        figure = _figure(case.name, name, case.external, case.figures[name]["unit"], by_subject[case.external])
+        at_most = case.figures[name].get("at_most")
+        if at_most is not None:
+            figure.update(aim={"at_most": at_most}, met=figure["median"] <= at_most)
+        made.append(figure)
+    return made
+
+
+def figures(outcome: Outcome) -> list[dict[str, Any]]:
+    case = outcome.case
+    return _figures_of_external(case, outcome) if isinstance(case, External) else _figures_of_case(case, outcome)
+
+
+def as_object(machine: dict[str, Any], settings: dict[str, Any], warnings: list[str], outcomes: list[Outcome]) -> dict[str, Any]:
+    return {
+        "format": FORMAT, "machine": machine, "settings": settings, "warnings": warnings,
+        "cases": [{"name": outcome.case.name, "title": outcome.case.title, "seconds": outcome.seconds, "failed": outcome.failed,
+                   "skipped": outcome.skipped, "figures": figures(outcome)} for outcome in outcomes],
+    }
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 1000 else f"{number:.3g}"
+
+
+def _aim(figure: dict[str, Any]) -> str:
+    if not figure["aim"]:
+        return ""
+    kind, wanted = next(iter(figure["aim"].items()))
+    return f"{'>=' if kind == 'ratio_at_least' else '<='} {wanted:g}: {'met' if figure['met'] else 'NOT MET'}"
+
+
+def _row(figure: dict[str, Any]) -> list[str]:
+    ratios = figure["ratios"]
+    return [
+        figure["case"], figure["figure"], figure["subject"], f"{_short(figure['median'])} {figure['unit']}",
+        f"{_short(figure['min'])}..{_short(figure['max'])}", f"{figure['ratio']:.2f} x {figure['reference']}" if ratios else "",
+        f"{min(ratios):.2f}..{max(ratios):.2f}" if ratios else "", _aim(figure),
+    ]
+
+
+def as_text(whole: dict[str, Any]) -> str:
+    rows = [["case", "figure", "subject", "median", "spread", "ratio", "spread", "aim"]]
+    rows += [_row(figure) for case in whole["cases"] for figure in case["figures"]]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    for case in whole["cases"]:
+        lines += [f"{case['name']}: {subject} left out: {why}" for subject, why in case["skipped"].items()]
+        lines += [f"{case['name']}: {subject} FAILED: {why}" for subject, why in case["failed"].items()]
+    lines += [f"warning: {warning}" for warning in whole["warnings"]]
+    facts = [f"{name}: {value}" for group in (whole["machine"], whole["settings"]) for name, value in group.items()]
+    return "\n".join([*lines, "", *facts, ""])

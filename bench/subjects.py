@@ -1,0 +1,140 @@
+"""What is measured: file systems that can be entered, left, come back to and thrown away.
+
+Each round gets a new one. A subject for a further file system is a class here and its name in SUBJECTS.
+"""
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+from parity.places import Base, Unavailable, abandon, mounts, processes_naming, run, tenon_command, wait_for_end  # noqa: E402
+
+__all__ = ["Base", "SUBJECTS", "Subject", "Unavailable", "empty_caches"]
+PATIENCE = 300.0
+# A peer is built, and a drive is served, by programs that may lie in sbin.
+ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
+
+
+def empty_caches() -> None:
+    """What was written is on the disk, and what was read or looked up is forgotten by the kernel."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3", encoding="ascii")
+
+
+class Subject:
+    """A fresh, empty file system: its root directory, and the file that it is stored in, where it needs one."""
+
+    suffix = ".image"
+
+    def __init__(self, base: Base, name: str):
+        self.root = base.fresh(name)
+        self.store = self.root.with_suffix(self.suffix)
+        self.enter()
+
+    def enter(self) -> None:
+        """Make it, or come back to it."""
+
+    def leave(self) -> None:
+        """Close it. What it holds stays where that is possible; then `enter` brings it back."""
+
+    def cold(self) -> None:
+        """As if the machine had just started."""
+        self.leave()
+        empty_caches()
+        self.enter()
+
+    def close(self) -> None:
+        """Close it for good. Returns when all processes of it have ended."""
+        self.leave()
+
+    def discard(self) -> None:
+        """Give its space back, once it is closed."""
+        self.store.unlink(missing_ok=True)
+        shutil.rmtree(self.root)
+
+    def abandon(self) -> None:
+        """Get rid of it although it may hang."""
+        if mounts(self.root):
+            abandon(self.root)
+
+    def mount(self, *words: object) -> None:
+        run("mount", *words, self.root, timeout=PATIENCE, env=ENVIRONMENT)
+
+    def umount(self) -> None:
+        run("umount", self.root, timeout=PATIENCE)
+
+
+class Folder(Subject):
+    """A plain directory, for programs that need no file system of their own."""
+
+
+class Tmpfs(Subject):
+    def enter(self) -> None:
+        if not mounts(self.root):
+            self.mount("-t", "tmpfs", "-o", "noatime,size=75%", "tenon-bench")
+
+    def close(self) -> None:
+        self.umount()
+
+
+class Ext4(Subject):
+    """In an image beside the vaults: the same disk, one layer more."""
+
+    def enter(self) -> None:
+        if not self.store.exists():
+            with open(self.store, "wb") as image:
+                image.truncate(8 << 30)
+            run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.store, timeout=PATIENCE,
+                env=ENVIRONMENT)
+        try:
+            self.mount("-t", "ext4", "-o", "loop,noatime", self.store)
+        except AssertionError as error:
+            raise Unavailable("loop", str(error)) from error
+
+    def leave(self) -> None:
+        self.umount()
+
+
+class Drive(Subject):
+    """A drive of the tenon command, served by a process in a session of its own."""
+
+    source = ""
+
+    def enter(self) -> None:
+        if mounts(self.root):
+            return
+        if not os.path.exists("/dev/fuse") or not tenon_command().exists():
+            raise Unavailable("mount", f"no /dev/fuse, or no command at {tenon_command()}")
+        log = self.root.with_suffix(".log")
+        run(tenon_command(), "mount", "-o", f"noatime,log={log}", self.source or self.store, self.root, timeout=PATIENCE)
+        for server in processes_naming(str(self.root)):
+            if os.getsid(server) == os.getsid(0):
+                raise AssertionError(f"{server}, which serves {self.root}, is in the session of those who use it")
+
+    def umount(self) -> None:
+        servers = processes_naming(str(self.root))
+        run(tenon_command(), "umount", self.root, timeout=PATIENCE)
+        alive = wait_for_end(servers, PATIENCE)
+        if alive:
+            raise AssertionError(f"{alive} did not end after unmounting {self.root}")
+
+
+class Vault(Drive):
+    suffix = ".vault"
+
+    def leave(self) -> None:
+        self.umount()
+
+
+class Memory(Drive):
+    source = "memory:"
+
+    def close(self) -> None:
+        self.umount()
+
+
+SUBJECTS = {"sqlite": Folder, "tmpfs": Tmpfs, "ext4": Ext4, "memory": Memory, "vault": Vault}
