@@ -17,6 +17,8 @@ struct mount_options {
 	uint32_t uid, gid;
 	bool allow_other;
 	bool default_permissions;
+	/* Bytes that the kernel may read ahead of a program, and so the size of the READs of one that reads in order. */
+	unsigned read_ahead;
 };
 
 /* Puts the reason in words, for EPERM and EINVAL above all. */

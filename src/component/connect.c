@@ -105,6 +105,7 @@ static struct mount_options options_of(const struct session *session)
 		.gid = session->volume->owner_gid,
 		.allow_other = properties->allow_other,
 		.default_permissions = properties->default_permissions,
+		.read_ahead = CHANNEL_BODY_MAX,
 	};
 }
 

@@ -51,7 +51,8 @@ int request_init(struct tenon_volume *volume, const struct wire_request *wire, s
 	*out = (struct wire_init_out){
 		.major = WIRE_MAJOR,
 		.minor = in->minor < WIRE_MINOR ? in->minor : WIRE_MINOR,
-		.max_readahead = in->max_readahead,
+		/* The kernel takes the smaller of this and what the mount has; the mount's may be raised later than this answer. */
+		.max_readahead = MAX_WRITE,
 		.flags = (uint32_t)flags,
 		.flags2 = (uint32_t)(flags >> 32),
 		.max_background = 64,

@@ -404,6 +404,59 @@ static void workers_end_as_often_as_they_begin(void **state)
 	}
 }
 
+static _Atomic uint32_t largest_read;
+
+static void note_read(tenon_volume *volume, tenon_read_file_event *event)
+{
+	if (event->bytes_to_read > largest_read)
+		largest_read = event->bytes_to_read;
+	memory_drive.events->read_file(volume, event);
+}
+
+/* Writes a file of 4 MiB and has the kernel forget its pages. */
+static int make_large_file(const char *folder)
+{
+	static const char data[1 << 20];
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/large", folder);
+	fd = open(path, O_CREAT | O_RDWR, 0644);
+	assert_true(fd >= 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(write(fd, data, sizeof data), sizeof data);
+	assert_int_equal(fsync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	return fd;
+}
+
+static void who_reads_in_order_is_read_for_in_large_pieces(void **state)
+{
+	struct fixture *fix = *state;
+	tenon_events events = *memory_drive.events;
+	char data[4096];
+	int fd;
+
+	if (access("/sys/class/bdi", W_OK)) {
+		print_message("skipped: /sys cannot be written here\n");
+		skip();
+	}
+	events.read_file = note_read;
+	tenon_volume_free(fix->volume);
+	assert_int_equal(tenon_volume_new(&fix->volume, &events, sizeof events, fix->storage), 0);
+	assert_int_equal(memory_drive.configure(fix->volume, fix->storage), 0);
+	assert_int_equal(tenon_initialize(fix->volume, GUID), 0);
+	start(fix);
+	add(fix, fix->one, 0);
+	fd = make_large_file(fix->one);
+	largest_read = 0;
+	while (read(fd, data, sizeof data) > 0)
+		;
+	close(fd);
+	assert_int_equal(largest_read, 1 << 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -421,6 +474,7 @@ int main(void)
 		TEST(volumes_in_one_process_are_strangers),
 		TEST(descriptors_run_out),
 		TEST(workers_end_as_often_as_they_begin),
+		TEST(who_reads_in_order_is_read_for_in_large_pieces),
 	};
 
 	if (geteuid() || access("/dev/fuse", R_OK | W_OK)) {
