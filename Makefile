@@ -7,7 +7,7 @@ MESON_OPTIONS ?=
 NEED ?= build test
 
 .DEFAULT_GOAL := all
-.PHONY: all setup setup-build demo test check-deep lint install clean help
+.PHONY: all setup setup-build demo test bench check-deep lint install clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -34,6 +34,13 @@ test: setup
 	$(MAKE) all
 	BUILD=$(BUILD) scripts/run-tests.sh
 
+# ROUNDS, CASES, SIZE, FILES, OUT and WORK are told to the driver: see docs/benchmarks.md.
+bench: setup
+	$(MAKE) all
+	ninja -C $(BUILD) bench-programs
+	BUILD=$(BUILD) python3 -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases '$(CASES)') \
+		$(if $(SIZE),--size $(SIZE)) $(if $(FILES),--files $(FILES)) $(if $(OUT),--out '$(OUT)') $(if $(WORK),--work '$(WORK)')
+
 check-deep:
 	scripts/setup.sh build test deep
 	scripts/check-deep.sh
@@ -56,6 +63,7 @@ help:
 	@echo 'make             build the library, the drives and the command; the command is $(BUILD)/tenon'
 	@echo 'make demo        install what a build needs, build, and show a drive'
 	@echo 'make test        install what the tests need, build, and run all fast tests'
+	@echo 'make bench       measure the drives beside their peers, some minutes, as root (ROUNDS=5 CASES="vault-*" SIZE=1G OUT=folder)'
 	@echo 'make setup       install what is missing (NEED="build test deep" chooses; default: $(NEED))'
 	@echo 'make lint        formatting, clang-tidy, cppcheck, shellcheck, manual pages'
 	@echo 'make check-deep  the tests under sanitizers, longer random runs, and lint: takes long'

@@ -18,9 +18,9 @@ check() { # NAME COMMAND...
     fi
 }
 
-folders=(src drives tool examples tests include)
+folders=(src drives tool examples tests include bench/programs)
 mapfile -t sources < <(find "${folders[@]}" -name '*.[ch]' | sort)
-mapfile -t programs < <(find src drives tool examples -name '*.c' | sort)
+mapfile -t programs < <(find src drives tool examples bench/programs -name '*.c' | sort)
 mapfile -t scripts < <(find scripts .ci -type f -exec grep -lE '^#!.*sh$' {} + | sort)
 mapfile -t pages < <(find docs/man "$build/docs/man" -name '*.[1-8]' | sort)
 

@@ -42,7 +42,7 @@ rm -f "$build"/meson-logs/testlog*
 timeout --kill-after=30 "$limit" meson test -C "$build" --timeout-multiplier 5 --print-errorlogs || failed=1
 
 xml=()
-for suite in parity real tool examples; do
+for suite in parity real tool examples bench; do
     compgen -G "tests/$suite/test_*.py" >/dev/null || continue
     echo "== tests/$suite"
     xml+=("$build/meson-logs/pytest-$suite.xml")

@@ -1,0 +1,149 @@
+"""`make bench` on a small scale: the figures have the shape that is promised, and who does the work wrongly has none."""
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from parity.places import Base, mounts
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("BUILD") or REPOSITORY / "build").absolute()
+LIMIT = 150
+SMALL = ("--rounds", "2", "--warm-up", "0", "--size", "8M", "--files", "40")
+
+
+@pytest.fixture(scope="session")
+def programs(need: Callable[..., None]) -> Path:
+    """The programs are not part of the normal build."""
+    need("root", os.geteuid() == 0, "mounting and emptying the kernel's caches need root")
+    need("mount", os.access("/dev/fuse", os.R_OK | os.W_OK), "/dev/fuse cannot be used")
+    subprocess.run(["ninja", "-C", BUILD, "bench-programs"], check=True, capture_output=True, timeout=LIMIT)
+    return BUILD / "bench"
+
+
+@pytest.fixture
+def bench(base: Base, programs: Path) -> Callable[..., tuple[int, str, dict]]:
+    """Runs the driver: its exit code, the table, the object."""
+    folder = base.fresh("bench")
+
+    def start(*arguments: str) -> tuple[int, str, dict]:
+        work, out = folder / "work", folder / "out"
+        work.mkdir()
+        done = subprocess.run([sys.executable, "-m", "bench", "--work", work, "--out", out, *SMALL, *arguments],
+                              cwd=REPOSITORY, env={**os.environ, "BUILD": str(BUILD)}, capture_output=True, text=True,
+                              timeout=LIMIT)
+        assert not mounts(work) and not list(work.iterdir()), "something was left behind"
+        results = {path.suffix: path.read_text() for path in out.glob("*")}
+        assert set(results) == {".json", ".txt"}, done
+        assert results[".txt"] in done.stdout
+        return done.returncode, results[".txt"], json.loads(results[".json"])
+    return start
+
+
+def program(*words: object) -> subprocess.CompletedProcess:
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=LIMIT)
+
+
+def figures_of(result: dict) -> dict[tuple[str, str, str], dict]:
+    return {(figure["case"], figure["figure"], figure["subject"]): figure
+            for case in result["cases"] for figure in case["figures"]}
+
+
+def test_every_subject_has_its_figures(bench: Callable) -> None:
+    status, table, result = bench("--cases", "vault-* small-files")
+    figures = figures_of(result)
+    assert (status, result["format"]) == (0, 1)
+    assert [case["failed"] for case in result["cases"]] == [{}, {}]
+    subjects = {"tmpfs", "ext4", "memory", "vault"} - set(result["cases"][1]["skipped"])
+    assert subjects >= {"tmpfs", "memory", "vault"}
+    assert set(figures) == {
+        *(("vault-stream", phase, subject) for phase in ("write", "write+close", "read") for subject in ("sqlite", "vault")),
+        *(("small-files", phase, subject) for phase in ("create", "list", "stat-cold", "stat-warm", "delete")
+          for subject in subjects)}
+    for figure in figures.values():
+        assert len(figure["values"]) == 2 and figure["min"] <= figure["median"] <= figure["max"] and figure["min"] > 0
+    assert {"kernel", "cpus", "governor", "commit", "date", "load", "tenon", "sqlite"} <= set(result["machine"])
+    assert len(table.splitlines()) > len(figures)
+
+
+def test_ratios_are_those_of_the_rounds(bench: Callable) -> None:
+    figures = figures_of(bench("--cases", "vault-stream")[2])
+    vault, direct = (figures["vault-stream", "write", subject] for subject in ("vault", "sqlite"))
+    assert (vault["reference"], direct["reference"]) == ("sqlite", None)
+    assert vault["ratios"] == pytest.approx([mine / other for mine, other in zip(vault["values"], direct["values"])])
+    assert vault["ratio"] == pytest.approx(sum(vault["ratios"]) / 2)
+    assert vault["aim"] == {"ratio_at_least": 0.7} and vault["met"] == (vault["ratio"] >= 0.7)
+
+
+def fake_build(folder: Path, programs: Path, **scripts: str) -> Path:
+    """A build folder in which some of the programs are others."""
+    (folder / "bench").mkdir(parents=True)
+    for name in ("tenon", "meson-info"):
+        (folder / name).symlink_to(BUILD / name)
+    for path in programs.iterdir():
+        if path.is_file() and path.name not in scripts:
+            (folder / "bench" / path.name).symlink_to(path)
+    for name, text in scripts.items():
+        (folder / "bench" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / "bench" / name).chmod(0o755)
+    return folder
+
+
+def test_who_gives_wrong_data_has_no_figures(bench: Callable, base: Base, programs: Path) -> None:
+    # It writes as it should, and another byte afterwards.
+    spoil = (f'{programs}/stream "$@" || exit; [ "$1" = write ] || exit 0\n'
+             'printf x | dd of="$2" bs=1 seek=1000 conv=notrunc status=none')
+    build = fake_build(base.fresh("fake") / "build", programs, stream=spoil)
+    status, table, result = bench("--cases", "vault-stream", "--build", str(build))
+    assert status == 1
+    assert "what was read is not what was written" in result["cases"][0]["failed"]["vault"]
+    assert {figure["subject"] for figure in result["cases"][0]["figures"]} == {"sqlite"}
+    assert "vault FAILED" in table
+
+
+def test_a_program_that_measures_by_itself(bench: Callable, base: Base, programs: Path) -> None:
+    build = fake_build(base.fresh("fake") / "build", programs, nodes='echo \'{"bytes_per_file": 1000, "more": 1}\'')
+    status, table, result = bench("--cases", "memory-of-names", "--build", str(build))
+    figure, = result["cases"][0]["figures"]
+    assert (status, figure["median"], figure["unit"], figure["met"]) == (0, 1000, "bytes", False)
+    assert "<= 128: NOT MET" in table
+
+
+def test_a_case_that_is_not_there_is_refused(programs: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "--cases", "nothing-*"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 2 and "no case is called nothing-*; there are vault-stream" in done.stderr
+
+
+def test_one_wrong_byte_in_a_database_is_found(base: Base, programs: Path) -> None:
+    database, size = base.fresh("sqlite") / "data", 2 << 20
+    assert program(programs / "stream-sqlite", "write", database, size).returncode == 0
+    assert program(programs / "stream-sqlite", "check", database, size).returncode == 0
+    with sqlite3.connect(database) as connection:
+        data = bytearray(connection.execute("SELECT data FROM block WHERE key = 20").fetchone()[0])
+        data[999] ^= 1
+        connection.execute("UPDATE block SET data = ? WHERE key = 20", (bytes(data),))
+    connection.close()
+    done = program(programs / "stream-sqlite", "check", database, size)
+    assert (done.returncode, done.stderr) == (1, "what was read is not what was written\n")
+
+
+@pytest.mark.parametrize("spoil, phases", [
+    (lambda path: path.write_bytes(b"x" * 4096), ["check"]),
+    (lambda path: path.write_bytes(b"x"), ["list", "stat", "check"]),
+    (lambda path: path.unlink(), ["list", "stat", "check", "delete"]),
+], ids=["data", "size", "name"])
+def test_one_wrong_file_of_many_is_found(base: Base, programs: Path, spoil: Callable, phases: list[str]) -> None:
+    folder = base.fresh("files")
+    assert program(programs / "files", "create", folder, 20, 4096).returncode == 0
+    for phase in ("list", "stat", "check"):
+        assert program(programs / "files", phase, folder, 20, 4096).returncode == 0
+    spoil(folder / "file-0000007.txt")
+    for phase in phases:
+        assert program(programs / "files", phase, folder, 20, 4096).returncode == 1, phase
