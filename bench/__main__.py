@@ -90,7 +90,8 @@ def main(arguments: list[str]) -> int:
         return 0
     # The command and everything else that the subjects use are those of this build.
     os.environ["TENON"] = str(options.build.absolute() / "tenon")
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     whole = run_all(options, chosen)
     text = write_down(options.out or options.build / "bench-results", whole)
     print(text.read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -114,6 +115,20 @@ def test_a_program_that_measures_by_itself(bench: Callable, base: Base, programs
     figure, = result["cases"][0]["figures"]
     assert (status, figure["median"], figure["unit"], figure["met"]) == (0, 1000, "bytes", False)
     assert "<= 128: NOT MET" in table
+
+
+def test_who_is_told_to_end_leaves_nothing(base: Base, programs: Path) -> None:
+    work = base.fresh("ended")
+    words = [sys.executable, "-m", "bench", "--work", work, "--cases", "vault-stream", "--warm-up", "0", "--size", "64M"]
+    with subprocess.Popen(words, cwd=REPOSITORY, env={**os.environ, "BUILD": str(BUILD)}, stderr=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL, text=True) as driver:
+        # What it prints says where it is: the vault's turn has begun.
+        while not (line := driver.stderr.readline()).endswith("vault\n"):
+            assert line, "it has ended by itself"
+        driver.terminate()
+        driver.communicate(timeout=LIMIT)
+    assert driver.returncode == 128 + signal.SIGTERM
+    assert not mounts(work) and not list(work.iterdir())
 
 
 def test_a_case_that_is_not_there_is_refused(programs: Path) -> None:
