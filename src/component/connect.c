@@ -248,6 +248,7 @@ static void forget_everything(struct tenon_volume *volume)
 {
 	tree_done(&volume->tree);
 	handles_done(&volume->handles);
+	buffers_trim(&volume->buffers);
 	gate_init(&volume->gate);
 	handles_init(&volume->handles);
 	if (tree_init(&volume->tree))

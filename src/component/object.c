@@ -33,6 +33,7 @@ int tenon_volume_new(tenon_volume **result, const tenon_events *events, size_t e
 	properties_init(&volume->properties);
 	gate_init(&volume->gate);
 	handles_init(&volume->handles);
+	buffers_init(&volume->buffers, CHANNEL_BODY_MAX + CHANNEL_HEADER_ROOM);
 	volume->owner_uid = geteuid();
 	volume->owner_gid = getegid();
 	*result = volume;
@@ -49,6 +50,7 @@ void tenon_volume_free(tenon_volume *volume)
 	if (volume->session)
 		tenon_delete_storage(volume, true);
 	handles_done(&volume->handles);
+	buffers_done(&volume->buffers);
 	tree_done(&volume->tree);
 	free(volume);
 }

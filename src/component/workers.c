@@ -26,7 +26,7 @@
 struct worker {
 	struct workers *workers;
 	/* One message; NULL for runners. */
-	char *message;
+	void *message;
 	size_t room;
 	char *reply_area;
 	struct reply reply;
@@ -34,7 +34,8 @@ struct worker {
 
 static void worker_free(struct worker *worker)
 {
-	free(worker->message);
+	if (worker->message)
+		buffers_put(&worker->workers->volume->buffers, worker->message);
 	free(worker->reply_area);
 	free(worker);
 }
@@ -48,7 +49,7 @@ static struct worker *worker_new(struct workers *workers, bool fetches)
 	worker->workers = workers;
 	worker->room = CHANNEL_BODY_MAX + CHANNEL_HEADER_ROOM;
 	if (fetches)
-		worker->message = aligned_alloc(4096, worker->room);
+		worker->message = buffers_get(&workers->volume->buffers);
 	worker->reply_area = aligned_alloc(4096, worker->room);
 	if (!worker->reply_area || (fetches && !worker->message)) {
 		worker_free(worker);
@@ -258,9 +259,9 @@ static bool is_spare(struct workers *workers)
 	return spare;
 }
 
-static bool is_work(const char *message)
+static bool is_work(const void *message)
 {
-	const struct wire_in_header *header = (const struct wire_in_header *)message;
+	const struct wire_in_header *header = message;
 
 	return !wire_is_one_way(header->opcode);
 }
@@ -269,7 +270,7 @@ static bool is_work(const char *message)
 static const void *serve(struct worker *worker, size_t got, size_t *size)
 {
 	struct workers *workers = worker->workers;
-	struct dispatched done = dispatch_message(workers->volume, worker->message, got, &worker->reply);
+	struct dispatched done = dispatch_message(workers->volume, &worker->message, got, &worker->reply);
 
 	if (done.result == DISPATCH_DONE && !done.ready)
 		return dispatch_reply(&done, &worker->reply, size);

@@ -65,22 +65,39 @@ static int answer_unserved(uint32_t opcode)
 	}
 }
 
-static struct request *request_copy(const struct request *request, const void *message, size_t size)
+/* Copying less than this is no more work than finding another buffer. */
+#define LARGE_MESSAGE 16384u
+
+static bool take_buffer(struct request *copy, void **message, size_t size)
+{
+	void *other = size < LARGE_MESSAGE ? NULL : buffers_get(&copy->volume->buffers);
+
+	if (!other)
+		return false;
+	copy->message = *message;
+	copy->is_buffer = true;
+	*message = other;
+	return true;
+}
+
+static struct request *request_copy(const struct request *request, void **message, size_t size)
 {
 	struct request *copy = calloc(1, sizeof *copy);
 
 	if (!copy)
 		return NULL;
+	copy->volume = request->volume;
+	copy->wire = request->wire;
+	claim_init(&copy->waiter.claim);
+	if (take_buffer(copy, message, size))
+		return copy;
 	copy->message = malloc(size);
 	if (!copy->message) {
 		free(copy);
 		return NULL;
 	}
-	memcpy(copy->message, message, size);
-	copy->volume = request->volume;
+	memcpy(copy->message, *message, size);
 	wire_decode(copy->message, size, &copy->wire);
-	copy->waiter.needs = request->waiter.needs;
-	claim_init(&copy->waiter.claim);
 	return copy;
 }
 
@@ -115,7 +132,7 @@ static struct dispatched run(struct request *request)
 	return done;
 }
 
-static struct dispatched wait_for_turn(struct request *request, const void *message, size_t size)
+static struct dispatched wait_for_turn(struct request *request, void **message, size_t size)
 {
 	struct tenon_volume *volume = request->volume;
 	struct request *copy = request_copy(request, message, size);
@@ -135,7 +152,7 @@ static struct dispatched wait_for_turn(struct request *request, const void *mess
 	return done;
 }
 
-static struct dispatched serve(struct tenon_volume *volume, const struct wire_request *wire, const void *message, size_t size,
+static struct dispatched serve(struct tenon_volume *volume, const struct wire_request *wire, void **message, size_t size,
 			       struct reply *reply)
 {
 	struct request request = {.volume = volume, .wire = *wire, .reply = reply};
@@ -155,7 +172,7 @@ static struct dispatched serve(struct tenon_volume *volume, const struct wire_re
 /* Closes the engine's own handle of a file that the kernel has forgotten: as a release like any other, which may have to wait. */
 static struct waiter *release_lingering(struct tenon_volume *volume, uint64_t nodeid, uint64_t fh, struct reply *reply)
 {
-	const struct {
+	struct {
 		struct wire_in_header header;
 		struct wire_release_in body;
 	} message = {
@@ -163,9 +180,10 @@ static struct waiter *release_lingering(struct tenon_volume *volume, uint64_t no
 		.body = {.fh = fh},
 	};
 	struct wire_request wire;
+	void *bytes = &message;
 
-	wire_decode(&message, sizeof message, &wire);
-	return serve(volume, &wire, &message, sizeof message, reply).ready;
+	wire_decode(bytes, sizeof message, &wire);
+	return serve(volume, &wire, &bytes, sizeof message, reply).ready;
 }
 
 static struct waiter *forget_one(struct tenon_volume *volume, uint64_t nodeid, uint64_t lookups, struct reply *reply)
@@ -203,11 +221,11 @@ static struct waiter *forget(struct tenon_volume *volume, const struct wire_requ
 	return ready;
 }
 
-struct dispatched dispatch_message(struct tenon_volume *volume, const void *message, size_t size, struct reply *reply)
+struct dispatched dispatch_message(struct tenon_volume *volume, void **message, size_t size, struct reply *reply)
 {
 	struct dispatched done = {.result = DISPATCH_DONE};
 	struct wire_request wire;
-	int error = wire_decode(message, size, &wire);
+	int error = wire_decode(*message, size, &wire);
 
 	reply->length = 0;
 	done.unique = wire.header.unique;
@@ -240,7 +258,10 @@ struct dispatched dispatch_ready(struct waiter *waiter, struct reply *reply)
 
 	request->reply = reply;
 	done = run(request);
-	free(request->message);
+	if (request->is_buffer)
+		buffers_put(&request->volume->buffers, request->message);
+	else
+		free(request->message);
 	free(request);
 	return done;
 }

@@ -25,8 +25,11 @@ struct dispatched {
 	struct waiter *ready;
 };
 
-/* Handles one message, which is overwritten afterwards. */
-struct dispatched dispatch_message(struct tenon_volume *volume, const void *message, size_t size, struct reply *reply);
+/*
+ * Handles one message, of size bytes in one of the volume's buffers. A request that waits may take the buffer over; then *message is
+ * another one afterwards.
+ */
+struct dispatched dispatch_message(struct tenon_volume *volume, void **message, size_t size, struct reply *reply);
 
 /* Runs a request that has waited, and frees it. */
 struct dispatched dispatch_ready(struct waiter *waiter, struct reply *reply);

@@ -25,8 +25,9 @@ struct request {
 	struct tenon_volume *volume;
 	struct wire_request wire;
 	struct reply *reply;
-	/* The message, when the request had to wait and owns it. */
+	/* The message, when the request had to wait and owns it: a buffer of the volume's, or a copy. */
 	void *message;
+	bool is_buffer;
 };
 
 struct family {

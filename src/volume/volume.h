@@ -11,6 +11,7 @@
 
 #include "event/event.h"
 #include "generated/properties.h"
+#include "volume/buffers.h"
 #include "volume/gate.h"
 #include "volume/handle.h"
 #include "volume/tree.h"
@@ -27,6 +28,8 @@ struct tenon_volume {
 	struct tree tree;
 	struct gate gate;
 	struct handles handles;
+	/* Has a lock of its own. */
+	struct buffers buffers;
 	/* What the life cycle has made (component/), NULL before create_storage. */
 	struct session *session;
 	/* Set at mount_media, for invalidations. */
