@@ -13,8 +13,8 @@ ODD = [b"n" * 255, b"\xff\xfe\x80not utf-8", b"a:b", b"new\nline", b"back\\slash
        "é".encode(), b"*", b"'", b'"', b"\x01", b"a\rb"]
 
 
-def make_tree(top: Path) -> None:
-    """Names, kinds, links, holes, owners and times of all sorts."""
+def make_tree(top: Path, unit: int = 1 << 20) -> None:
+    """Names, kinds, links, holes, owners and times of all sorts; the sparse files have up to 100 units of bytes."""
     chance = random.Random(7)
     top.mkdir()
     here = os.fsencode(top)
@@ -43,7 +43,7 @@ def make_tree(top: Path) -> None:
     os.link(path(b"fifo"), path(b"fifo-2"))
     os.mknod(path(b"character"), 0o600 | stat.S_IFCHR, os.makedev(1, 3))
     os.mknod(path(b"block"), 0o660 | stat.S_IFBLK, os.makedev(7, 77))
-    make_sparse(here)
+    make_sparse(here, unit)
     for number, name in enumerate(sorted(os.listdir(here), reverse=True)):
         os.chown(path(name), 61000 + number % 7, 62000 + number % 5, follow_symlinks=False)
         if not os.path.islink(path(name)) and name.startswith(b"file") and number % 5 == 0:
@@ -51,9 +51,9 @@ def make_tree(top: Path) -> None:
         os.utime(path(name), ns=(number, number * 10**15 + number), follow_symlinks=False)
 
 
-def make_sparse(here: bytes) -> None:
-    for number, (size, islands) in enumerate(((50 << 20, (0, 25 << 20)), (100 << 20, ()), (30 << 20, range(0, 30 << 20, 3 << 20)),
-                                              ((80 << 20) + 77, ((80 << 20) - 10,)))):
+def make_sparse(here: bytes, unit: int) -> None:
+    for number, (size, islands) in enumerate(((50 * unit, (0, 25 * unit)), (100 * unit, ()), (30 * unit, range(0, 30 * unit, 3 * unit)),
+                                              (80 * unit + 77, (80 * unit - 10,)))):
         fd = os.open(os.path.join(here, b"sparse-%d" % number), os.O_RDWR | os.O_CREAT)
         os.ftruncate(fd, size)
         for at in islands:
