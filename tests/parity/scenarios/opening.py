@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
 
 from .. import calls
-from ..steps import ANNA, STAFF, Steps, flag_names, give, opens, read_file, scenario, write_file
+from ..steps import ANNA, BERT, STAFF, Steps, flag_names, give, opens, read_file, scenario, write_file
 
 KINDS = ("missing", "file", "empty", "directory", "to-file", "to-directory", "dangling", "loop", "fifo", "socket",
          "file/", "directory/", "missing/", "to-directory/", "file/below", "missing/below", "directory/.", "directory/..")
@@ -426,3 +427,28 @@ def open_again_and_again(s: Steps) -> None:
         write_in_pieces("f", 1, 100 + n)
         data = read_file("f")
         s.note(f"round {n}", (len(data), data[-1]))
+
+
+@scenario
+def open_without_access_times(s: Steps) -> None:
+    """O_NOATIME is for the owner and root alone, at open and afterwards."""
+    s.put("f", b"data")
+    people = (s, s.peer(ANNA), s.peer(BERT))
+    for owner in (0, ANNA):
+        s.owned("f", 0o666, owner, owner)
+        for actor in people:
+            actor.step("open", opens, "f", os.O_RDONLY | os.O_NOATIME)
+            actor.step("create", opens, "f", os.O_RDWR | os.O_CREAT | os.O_NOATIME)
+            actor.step("later", set_no_access_times, "f")
+    s.do(os.mkdir, "d")
+    for actor in people:
+        actor.step("directory", opens, "d", os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+
+
+def set_no_access_times(path: str) -> int:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NOATIME)
+        return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NOATIME
+    finally:
+        os.close(fd)
