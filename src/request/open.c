@@ -90,6 +90,15 @@ void need_open(struct request *request, struct needs *needs)
 	needs->turn = request->wire.header.nodeid;
 }
 
+/*
+ * Somebody's working directory that was removed. It can be opened, as everywhere; what can be done with it then, the kernel does by
+ * itself (it is empty), so no event fires and nothing is kept.
+ */
+static bool is_gone_directory(const struct subject *subject)
+{
+	return S_ISDIR(subject->mode) && subject->removed && !subject->file;
+}
+
 static int open_any(struct request *request, bool directory)
 {
 	const struct wire_open_in *in = request->wire.arg;
@@ -99,7 +108,9 @@ static int open_any(struct request *request, bool directory)
 
 	if (!error && S_ISDIR(subject.mode) != directory)
 		error = directory ? ENOTDIR : EISDIR;
-	if (!error)
+	if (!error && is_gone_directory(&subject))
+		out = (struct wire_open_out){.fh = HANDLE_NONE};
+	else if (!error)
 		error = handle_open(request, &subject, (int)in->flags, directory, &out);
 	if (!error)
 		*(struct wire_open_out *)reply_body(request, sizeof out) = out;
@@ -246,7 +257,9 @@ void need_releasedir(struct request *request, struct needs *needs)
 
 int run_releasedir(struct request *request)
 {
-	return run_release(request);
+	const struct wire_release_in *in = request->wire.arg;
+
+	return in->fh == HANDLE_NONE ? 0 : run_release(request);
 }
 
 void need_flush(struct request *request, struct needs *needs)
@@ -316,5 +329,7 @@ void need_fsyncdir(struct request *request, struct needs *needs)
 
 int run_fsyncdir(struct request *request)
 {
-	return run_fsync(request);
+	const struct wire_fsync_in *in = request->wire.arg;
+
+	return in->fh == HANDLE_NONE ? 0 : run_fsync(request);
 }

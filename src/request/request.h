@@ -80,6 +80,8 @@ struct subject {
 	struct path path;
 	/* It has lost its last name; path is "". */
 	bool nameless;
+	/* That was done through us, and did not happen behind the drive. */
+	bool removed;
 	/* The node's members of these names, as they were when it was found. */
 	bool hidden;
 	uint32_t mode;

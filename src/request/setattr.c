@@ -175,6 +175,34 @@ static int apply(struct request *request, struct subject *subject, struct bracke
 	return error;
 }
 
+/*
+ * Under write-back the kernel brings the times of a file right after its last name is gone; an error would stay with the mount and
+ * come back from somebody's syncfs(2) (seen on 6.18).
+ */
+static bool is_late_time(const struct subject *subject, const struct wire_setattr_in *in)
+{
+	const uint32_t times = WIRE_SET_FH | WIRE_SET_MTIME | WIRE_SET_CTIME;
+
+	return S_ISREG(subject->mode) && subject->nameless && !subject->file && (in->valid & WIRE_SET_CTIME) &&
+	       !(in->valid & ~times);
+}
+
+static void answer_late_time(struct request *request, const struct subject *subject, const struct wire_setattr_in *in)
+{
+	const struct change change = change_from(in);
+	const struct file_attr attr = {
+		.nodeid = subject->node->nodeid,
+		.mode = subject->mode,
+		.uid = subject->uid,
+		.gid = subject->gid,
+		.atime = change.ctime,
+		.mtime = (in->valid & WIRE_SET_MTIME) ? change.mtime : change.ctime,
+		.ctime = change.ctime,
+	};
+
+	answer_attributes(request, subject, &attr);
+}
+
 /* A fifo, socket, device or directory that is in use without our knowing: there is nobody to tell but the kernel. */
 static int change_gone(struct request *request, struct subject *subject, const struct wire_setattr_in *in)
 {
@@ -215,6 +243,11 @@ int run_setattr(struct request *request)
 
 	if (!error && has_bad_time(in))
 		error = EINVAL;
+	if (!error && is_late_time(&subject, in)) {
+		answer_late_time(request, &subject, in);
+		subject_done(&subject);
+		return 0;
+	}
 	if (!error)
 		error = subject.nameless && !subject.file ? change_gone(request, &subject, in)
 							  : change_there(request, &subject, in);

@@ -46,7 +46,7 @@ int subject_find(struct request *request, uint64_t nodeid, struct subject *subje
 	error = subject->node ? tree_path(subject->node, &subject->path) : ESTALE;
 	if (subject->node) {
 		subject->file = subject->node->file;
-		subject->nameless = error == ENOENT && subject->node->deleted;
+		subject->removed = subject->nameless = error == ENOENT && subject->node->deleted;
 		subject->hidden = subject->node->hidden;
 		subject->mode = subject->node->mode;
 		subject->uid = subject->node->uid;

@@ -11,6 +11,9 @@
 
 struct listing;
 
+/* The number of no handle: given for what can be opened though nobody keeps it. */
+enum { HANDLE_NONE = 0 };
+
 /* Changed only by whoever has the file's turn, but looked at by those who decide what a waiting request needs. */
 typedef void *_Atomic context_slot;
 

@@ -65,6 +65,10 @@ def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
     _checked(libc.fallocate(fd, mode, offset, length))
 
 
+def syncfs(fd: int) -> None:
+    _checked(libc.syncfs(int(fd)))
+
+
 def faccessat(path: str | bytes, mode: int, flags: int = 0) -> None:
     _checked(libc.faccessat(AT_FDCWD, os.fsencode(path), mode, flags), path)
 

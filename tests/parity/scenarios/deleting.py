@@ -1,7 +1,9 @@
 """unlink and rmdir, and files that live on without a name."""
 from __future__ import annotations
 
+import mmap
 import os
+import shutil
 
 from .. import calls
 from ..steps import ANNA, BERT, Steps, opens, read_file, scenario, write_file
@@ -64,6 +66,98 @@ def rmdir_of_a_directory_in_use(s: Steps) -> None:
     s.step("the old one stays empty", lambda: os.listdir(fd))
     os.chdir("..")
     s.tree()
+
+
+@scenario
+def deleted_files_leave_no_error(s: Steps) -> None:
+    """syncfs(2) tells of what could not be written; of a file that is gone nothing is to be written."""
+    top = s.open(".", os.O_RDONLY)
+    s.step("nothing", sync_all, top)
+    for label, gone in (("unlinked", lambda: os.unlink("f")), ("replaced", lambda: os.rename("new", "f")),
+                        ("two names", unlink_both), ("truncated first", unlink_truncated), ("mapped", unlink_mapped),
+                        ("open", unlink_open)):
+        for data in (b"", b"data", bytes(300_000)):
+            write_file("f", data)
+            write_file("new", data)
+            os.chmod("f", 0o600)
+            s.step(label, gone)
+            s.step("synced", sync_all, top)
+            s.step("and for one who comes later", sync_by_name, ".")
+
+
+def sync_all(fd: int) -> None:
+    calls.syncfs(fd)
+
+
+def sync_by_name(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        calls.syncfs(fd)
+    finally:
+        os.close(fd)
+
+
+def unlink_both() -> None:
+    os.link("f", "g")
+    os.unlink("f")
+    os.unlink("g")
+
+
+def unlink_truncated() -> None:
+    os.truncate("f", 5)
+    os.unlink("f")
+
+
+def unlink_mapped() -> None:
+    write_file("f", bytes(8192))
+    fd = os.open("f", os.O_RDWR)
+    with mmap.mmap(fd, 8192) as view:
+        os.close(fd)
+        view[:4] = b"data"
+        os.unlink("f")
+        view[5000:5004] = b"data"
+
+
+def unlink_open() -> None:
+    fd = os.open("f", os.O_RDWR)
+    os.unlink("f")
+    os.write(fd, b"late")
+    os.close(fd)
+
+
+@scenario
+def rmdir_of_the_working_directory(s: Steps) -> None:
+    """A directory that nothing but a process's working directory holds can be opened still, and is empty."""
+    for label, remove in (("removed", remove_e), ("replaced", replace_e)):
+        s.do(os.makedirs, "d/e")
+        other = s.peer()
+        os.chdir("d/e")
+        other.step(label, remove)
+        s.step("itself", lambda: os.stat("."))
+        s.step("its files", os.listdir, ".")
+        s.step("a file in it", os.stat, "f")
+        s.step("new file", opens, "f", os.O_CREAT | os.O_RDWR)
+        s.do(os.access, ".", os.W_OK)
+        fd = s.open(".", os.O_RDONLY | os.O_DIRECTORY)
+        if fd is not None:
+            s.do(os.listdir, fd)
+            s.do(os.fsync, fd)
+            s.stat(fd)
+            s.do(os.close, fd)
+        s.step("open for writing", opens, ".", os.O_RDWR)
+        s.step("only its path", opens, ".", os.O_PATH)
+        os.chdir("../..")
+        s.tree()
+        s.do(shutil.rmtree, "d")
+
+
+def remove_e() -> None:
+    os.rmdir("d/e")
+
+
+def replace_e() -> None:
+    os.mkdir("d/f")
+    os.rename("d/f", "d/e")
 
 
 def nameless(s: Steps, flags: int) -> None:
