@@ -8,13 +8,15 @@ from pathlib import Path
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent"}
 
 
-def session(where: Path, script: str, uid: int = 0, gid: int = 0, groups: tuple[int, ...] = ()) -> list[tuple[str, int, str]]:
-    """Run each line of a script in a shell of its own in this directory: (line, exit code, what it printed)."""
+def session(where: Path, script: str, *ids: int) -> list[tuple[str, int, str]]:
+    """Run each line of a script in a shell of its own in this directory: (line, exit code, what it printed).
+
+    With ids, a user, its group and other groups, as those."""
     said = []
+    user = {"user": ids[0], "group": ids[1], "extra_groups": ids[2:]} if ids else {}
     for line in script.strip().splitlines():
         done = subprocess.run(["bash", "-c", line.strip()], cwd=where, env=ENVIRONMENT, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, user=uid, group=gid,
-                              extra_groups=list(groups), umask=0o022)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, umask=0o022, **user)
         said.append((line.strip(), done.returncode, done.stdout.decode(errors="backslashreplace").replace(str(where), "HERE")))
     return said
 

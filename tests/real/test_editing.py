@@ -122,7 +122,7 @@ def test_vim(ground: Ground, program, way: str) -> None:
     put(path, OLD)
     os.chmod(path, 0o600)
     os.link(path, ground.root / "link")
-    run(vim, "-es", "-u", "NONE", "-N", "-c", f"set backup backupdir=. backupcopy={way} directory=. swapfile fsync", "-c",
+    run(vim, "-es", "-u", "NONE", "-N", "-c", f"set backup backupskip= backupdir=. backupcopy={way} directory=. swapfile fsync", "-c",
         "%s/old/new/", "-c", "wq", path.name, cwd=ground.root)
     assert sorted(os.listdir(ground.root)) == ["link", "text", "text~"]
     assert path.read_bytes() == OLD.replace(b"old", b"new")
