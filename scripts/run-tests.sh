@@ -10,7 +10,7 @@ limit=${TEST_LIMIT:-900} # seconds for one suite
 export TENON=${TENON:-$build/tenon} BUILD=$build
 
 if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && { : <>/dev/fuse; } 2>/dev/null; then
-    export TENON_REQUIRE=${TENON_REQUIRE:-mount,root}
+    export TENON_REQUIRE=${TENON_REQUIRE:-mount,root${TENON_PROGRAMS:+,programs}}
 fi
 
 python=

@@ -10,6 +10,8 @@ library() { pkg-config --exists "$1" 2>/dev/null; }
 # The tests run under Debian's own Python, whatever else comes first in PATH.
 module() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
 
+editor() { command_there vim || command_there vim.tiny; }
+
 missing=()
 need() { # PACKAGE WHY PROBE...
     local package=$1 why=$2
@@ -45,6 +47,10 @@ need_deep() {
     need cppcheck "static analysis" command_there cppcheck
     need shellcheck "checks the scripts" command_there shellcheck
     need mandoc "checks the manual pages" command_there mandoc
+    need fio "real programs on real mounts: writes and verifies" command_there fio
+    need stress-ng "real programs on real mounts: many file system calls at once" command_there stress-ng
+    need rsync "real programs on real mounts: keeps trees equal" command_there rsync
+    need vim-tiny "real programs on real mounts: an editor" editor
 }
 
 [ $# -gt 0 ] || set -- build test

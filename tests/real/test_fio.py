@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parity.places import run
-from .conftest import THOROUGH, Ground, slow_on_all_grounds
+from .conftest import GROUNDS, THOROUGH, Ground, slow_on_all_grounds
 
 SIZE = 64 if THOROUGH else 4  # MiB of each job
 VERIFY = ("--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--verify_backlog=0", "--randrepeat=1",
@@ -33,6 +33,8 @@ JOBS = {
 }
 # What these write depends on more than the seed, so that fio cannot look for it in a second run.
 ONCE = ("odd sizes", "over each other", "several files")
+FAST = {"tmpfs": (), "ext4": (), "vault": JOBS,
+        "memory": ("odd sizes", "over each other", "ring, direct", "ring, cached", "mapped", "one file, several jobs")}
 
 
 def fio(where: Path, *options: str, check: bool = True):
@@ -46,8 +48,8 @@ def totals(done) -> tuple[int, int, int]:
     return tuple(sum(values) for values in zip(*((job["write"]["io_bytes"], job["read"]["io_bytes"], job["error"]) for job in jobs)))
 
 
-@slow_on_all_grounds
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("ground, job", [(ground, job) for ground in GROUNDS for job in JOBS if THOROUGH or job in FAST[ground]],
+                         indirect=["ground"])
 def test_verify(ground: Ground, program, job: str) -> None:
     program("fio")
     options = JOBS[job]

@@ -12,7 +12,7 @@ from .conftest import THOROUGH, Ground, slow_on_all_grounds
 
 GIB = 1 << 30
 ENTRIES = 100_000 if THOROUGH else 5_000
-COPIED = (120 if THOROUGH else 16) << 20
+COPIED = (120 if THOROUGH else 8) << 20
 
 
 @slow_on_all_grounds
