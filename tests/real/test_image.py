@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from pathlib import Path
 from typing import Iterator
@@ -12,6 +13,7 @@ from parity.places import run
 from .conftest import THOROUGH, Ground
 from .inventory import assert_same, inventory
 from .test_archive import make_tree
+from .test_suspended import until
 
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
 
@@ -23,6 +25,16 @@ def loop_mount(image: Path, point: Path, *options: str) -> Iterator[Path]:
         yield point
     finally:
         run("umount", point)
+        # The device lets go of its file when the last has closed it, and others look at all devices now and then.
+        until("the loop device is free", lambda: not is_used(image))
+
+
+def is_used(image: Path) -> bool:
+    for file in glob.glob("/sys/block/loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):  # gone by now
+            if str(image) in Path(file).read_text():
+                return True
+    return False
 
 
 @pytest.mark.parametrize("ground", ["tmpfs", "ext4", "memory", "vault"] if THOROUGH else ["memory", "vault"], indirect=True)
