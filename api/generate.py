@@ -217,7 +217,7 @@ def write_engine(api, folder):
     (folder / "fire.c").write_text(text)
 
     stored = [dict(p, setting=False, field=p["name"]) for p in api["property"] if not p.get("readonly")]
-    stored += [dict(s, setting=True, field=snake(s["name"])) for s in api["setting"]]
+    stored += [dict(s, setting=True, field=snake(s["name"])) for s in api["setting"] + api["testing_setting"]]
     text = NOTE + ("#ifndef TENON_PROPERTY_TABLE_H\n#define TENON_PROPERTY_TABLE_H\n\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n"
                    "#define PROPERTY_TEXT_MAX 4096\n\nstruct properties {\n")
     for item in stored:

@@ -3,6 +3,12 @@
  *
  * tenon_testing_mount() takes the place of tenon_create_storage and tenon_mount_media. Requests are FUSE messages
  * without their header, as linux/fuse.h lays them out; events fire on worker threads as they do in a real mount.
+ *
+ * Two configuration settings (tenon_config) make any kernel look like an older one, on real mounts as well. They are for
+ * tests alone:
+ *
+ *   TestFlags  the INIT flags that the kernel is believed to offer, at most: a mask; -1: what it does offer
+ *   TestMinor  the newest minor version of the protocol 7 that the kernel is believed to speak; 36 is the least that is served
  */
 #ifndef TENON_TESTING_H
 #define TENON_TESTING_H

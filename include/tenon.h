@@ -83,6 +83,14 @@ int tenon_wait_unmounted(tenon_volume *volume, int timeout);
 int tenon_serve(tenon_volume *volume, const char *mounting_point, uint32_t flags);
 
 /*
+ * What this kernel offers, what was agreed on with it, what is not on and why, and how busy the volume is: a JSON object in ASCII, with a
+ * NUL, into room bytes at buffer (NULL where room is 0). *length (may be NULL) gets its length without the NUL, also when it did not fit; 8 KiB is
+ * enough for a few mounting points. docs/control-socket.md lists the members; later versions may add some. While the media is mounted; 0, EINVAL (it is not),
+ * ERANGE (room is too small), EDEADLK (inside a handler).
+ */
+int tenon_get_facts(tenon_volume *volume, char *buffer, size_t room, size_t *length);
+
+/*
  * True for the names that the engine gives to open files without a name: ".tenon-nameless-" and 16 hexadecimal
  * digits. A drive that keeps its files deletes such leftovers when it opens: they are what a crash left behind.
  */

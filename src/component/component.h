@@ -57,7 +57,15 @@ struct session {
 	struct channel *channel;
 	bool in_process;
 	struct mount mount;
+	/* The mount waited for the answer to INIT (mount_prepare). */
+	bool synchronous_init;
 	struct workers workers;
+	/*
+	 * The control socket, NULL where there is none: made when a connection begins, under the lock or by the service thread, which ends
+	 * it. And why it could not be made, until that has been logged.
+	 */
+	struct control *control;
+	char control_why[256];
 	pthread_t service;
 	bool has_service;
 	/* Wakes the service thread. */
@@ -66,6 +74,8 @@ struct session {
 	bool finish;
 	/* Threads inside tenon_wait_unmounted: the session outlives them. */
 	unsigned waiters;
+	/* Threads inside tenon_get_facts. */
+	unsigned askers;
 	/* What the handlers of get_volume_id and mount answered. */
 	bool started;
 	int start_error;
@@ -95,8 +105,21 @@ void service_finish(struct session *session);
 /* Collects a thread that has ended by itself. */
 void service_collect(struct session *session);
 
-/* cutoff.c: ends a connection that is still in use; what the kernel has cached of open files is written first. */
-void cut_off(struct session *session);
+/*
+ * facts.c: what tenon_get_facts gives, into room bytes; the whole length, without the NUL, is returned. There is a connection, and it stays
+ * meanwhile.
+ */
+size_t facts_write(struct tenon_volume *volume, char *text, size_t room);
+/* Waits until no thread of the program's is inside tenon_get_facts. The connection is ending, so that none comes in. */
+void facts_wait(struct session *session);
+
+/*
+ * cutoff.c: ends a connection that is still in use; what the kernel has cached of open files is written first, and *written is set when that is
+ * done. Where this user has no other means it returns when the service thread has freed the channel.
+ */
+void cut_off(struct session *session, atomic_bool *written);
+/* The same without writing, and without the means of those who have no privilege at all. 0 or an errno value. */
+int cut_off_now(struct session *session);
 
 /* points.c, under the session's lock. */
 int points_attach_all(struct session *session);

@@ -11,6 +11,7 @@
 
 #include "channel/forked.h"
 #include "component/component.h"
+#include "component/control.h"
 #include "component/thread.h"
 #include "request/request.h"
 
@@ -128,6 +129,7 @@ static int create_mount(struct session *session, struct mount_error *why)
 	void *answer = NULL;
 	int error;
 
+	session->synchronous_init = synchronous;
 	if (synchronous) {
 		error = thread_start(&helper, answer_init_main, session);
 		if (error)
@@ -219,6 +221,8 @@ int connect_at(struct session *session, struct point *point, uint64_t attributes
 	error = begin(session, point, device);
 	if (error)
 		fusermount_unmount(point->real, true);
+	else
+		control_start(session);
 	return error;
 }
 
@@ -263,10 +267,14 @@ void disconnect(struct session *session)
 		return;
 	if (session->in_process)
 		inproc_end(session->channel);
+	workers_wait(&session->workers);
+	control_stop(session);
+	facts_wait(session);
 	workers_join(&session->workers);
 	close_handles(session->volume);
 	pthread_mutex_lock(&session->lock);
 	drop_channel(session);
 	pthread_mutex_unlock(&session->lock);
+	control_free(session);
 	forget_everything(session->volume);
 }

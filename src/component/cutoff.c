@@ -122,16 +122,25 @@ static void leave_the_device(struct session *session, int root)
 	free(pokers);
 }
 
-void cut_off(struct session *session)
+int cut_off_now(struct session *session)
 {
-	int root = open_root(session);
 	int error = 0;
 
-	write_all_back(session, root);
 	pthread_mutex_lock(&session->lock);
 	if (session->state == SESSION_MOUNTED)
 		error = mount_abort(&session->mount) ? abort_at_a_point(session) : 0;
 	pthread_mutex_unlock(&session->lock);
+	return error;
+}
+
+void cut_off(struct session *session, atomic_bool *written)
+{
+	int root = open_root(session);
+	int error;
+
+	write_all_back(session, root);
+	atomic_store(written, root >= 0);
+	error = cut_off_now(session);
 	if (error && root >= 0)
 		leave_the_device(session, root);
 	if (root >= 0)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "component/component.h"
+#include "component/control.h"
 #include "component/thread.h"
 #include "request/request.h"
 
@@ -196,6 +197,7 @@ int tenon_mount_media(tenon_volume *volume, int32_t timeout)
 	pthread_mutex_lock(&session->lock);
 	error = points_attach_all(session);
 	pthread_mutex_unlock(&session->lock);
+	control_report(session);
 	if (error)
 		service_finish(session);
 	return error;
@@ -221,6 +223,7 @@ static int detach(struct session *session, bool force)
 int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 {
 	struct session *session = volume->session;
+	atomic_bool written = false;
 	int error;
 
 	if (event_is_inside(&volume->events))
@@ -231,7 +234,7 @@ int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 	if (!session || !component_is_mounted(volume))
 		return component_fail(volume, EINVAL, "no media is mounted");
 	if (force_unmount && !session->in_process)
-		cut_off(session);
+		cut_off(session, &written);
 	error = detach(session, force_unmount);
 	if (error)
 		return error;

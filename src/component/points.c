@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "component/component.h"
+#include "component/control.h"
 
 #define KNOWN_FLAGS                                                                                                              \
 	(TENON_STGMP_SIMPLE | TENON_STGMP_MOUNT_MANAGER | TENON_STGMP_NETWORK | TENON_MOUNT_READ_ONLY | TENON_MOUNT_NO_EXEC |    \
@@ -199,6 +200,7 @@ int tenon_add_mounting_point(tenon_volume *volume, const char *mounting_point, u
 	if (!error)
 		*last = point;
 	pthread_mutex_unlock(&session->lock);
+	control_report(session);
 	if (error) {
 		free(point->given);
 		free(point->real);

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "component/component.h"
+#include "component/control.h"
 #include "component/thread.h"
 
 static int fire_first(struct tenon_volume *volume)
@@ -140,6 +141,9 @@ static void *service_main(void *arg)
 	struct session *session = arg;
 	int error = fire_first(session->volume);
 
+	if (!error && session->channel)
+		control_start(session);
+	control_report(session);
 	pthread_mutex_lock(&session->lock);
 	session->start_error = error;
 	session->started = true;

@@ -372,12 +372,17 @@ unsigned workers_stop(struct workers *workers)
 	return count;
 }
 
-void workers_join(struct workers *workers)
+void workers_wait(struct workers *workers)
 {
 	pthread_mutex_lock(&workers->lock);
 	while (workers->fetchers || workers->runners)
 		pthread_cond_wait(&workers->changed, &workers->lock);
 	pthread_mutex_unlock(&workers->lock);
+}
+
+void workers_join(struct workers *workers)
+{
+	workers_wait(workers);
 	pthread_cond_destroy(&workers->changed);
 	pthread_mutex_destroy(&workers->lock);
 }

@@ -44,6 +44,8 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 /* Starts no more workers and tells that the channel has ended. How many wait for a message, or will. */
 unsigned workers_stop(struct workers *workers);
 /* Waits until the channel has ended and no thread is left. */
+void workers_wait(struct workers *workers);
+/* The same, and frees what was shared with them: nobody may look at it any more. */
 void workers_join(struct workers *workers);
 
 #endif

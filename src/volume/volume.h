@@ -19,11 +19,28 @@
 struct channel;
 struct session;
 
+/* What INIT agreed on. The flags are WIRE_*. */
+struct negotiated {
+	uint64_t offered;
+	uint64_t taken;
+	/* The kernel's newest minor version, and the one that is spoken. */
+	uint32_t kernel_minor;
+	uint32_t minor;
+	uint32_t max_readahead;
+	/* Most bytes of one write; of one read it is max_pages. */
+	uint32_t max_write;
+	uint32_t max_pages;
+	/* As asked for; the kernel may allow less. */
+	uint32_t max_background;
+	uint32_t congestion_threshold;
+};
+
 struct tenon_volume {
 	/* Fixed once the storage exists. */
 	struct event_source events;
 	/* Fixed while the media is mounted. */
 	struct properties properties;
+	struct negotiated negotiated;
 	/* All three under tree.lock. */
 	struct tree tree;
 	struct gate gate;

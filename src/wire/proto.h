@@ -85,6 +85,8 @@ enum wire_opcode {
 #define WIRE_HANDLE_KILLPRIV_V2 (1ull << 28)
 #define WIRE_INIT_EXT (1ull << 30)
 #define WIRE_DIRECT_IO_ALLOW_MMAP (1ull << 36)
+#define WIRE_PASSTHROUGH (1ull << 37)
+#define WIRE_OVER_IO_URING (1ull << 41)
 
 /* SETATTR: what is to change. */
 #define WIRE_SET_MODE (1u << 0)
