@@ -2,9 +2,11 @@
  * tenon list: the Tenon drives that are mounted, as a table for people or as JSON for programs.
  */
 #include "commands.h"
+#include "contact.h"
+#include "json.h"
 #include "mounts.h"
-#include "state.h"
 #include "usage.h"
+#include "verbose.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,40 +15,44 @@
 
 static const struct option names[] = {
 	{"json", no_argument, NULL, 'j'},
+	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
-static const struct syntax syntax = {"tenon list [--json]", ":jh", names};
+static const struct syntax syntax = {"tenon list [--json] [--verbose]", ":jvh", names};
 
-static const char help[] = "Usage: tenon list [--json]\n"
+static const char help[] = "Usage: tenon list [--json] [--verbose]\n"
 			   "Lists the Tenon drives that are mounted. A size of - means that the drive does not answer.\n"
 			   "\n"
-			   "  -j, --json   for programs: one array, sizes in bytes, null for what is not known\n";
+			   "  -j, --json      for programs: one array, sizes in bytes, null for what is not known\n"
+			   "  -v, --verbose   what each drive says of itself: what was agreed on with the kernel, what\n"
+			   "                  is not on and why, and how busy it is\n";
 
 /* One line of the list. */
 struct entry {
 	const struct mount *mount;
 	struct usage usage;
 	bool answers;
+	struct contact contact;
 	/* 0: not known. */
 	pid_t pid;
-	unsigned int volume_id;
+	char volume_id[16];
 };
 
+/* A drive whose process does not answer is not asked for more: that would only wait again. */
 static struct entry describe(const struct mount *mount)
 {
-	struct entry entry = {.mount = mount};
-	struct state state;
+	struct entry entry = {.mount = mount, .contact = contact_ask(mount, "info\n", CONTACT_PATIENCE, NULL, NULL)};
 	int process;
 
-	entry.answers = usage_ask(mount->point, &entry.usage);
-	if (!state_read(mount->device, mount_user(mount), &state)) {
-		process = state_watch(&state);
-		if (process >= 0) {
-			entry.pid = state.pid;
-			entry.volume_id = state.volume_id;
+	if (entry.contact.state != CONTACT_SILENT)
+		entry.answers = usage_ask(mount->point, &entry.usage);
+	json_show(json_member(entry.contact.answer, "volume_id"), entry.volume_id, sizeof entry.volume_id);
+	entry.pid = entry.contact.pid;
+	if (!entry.pid) {
+		process = contact_watch(mount, &entry.pid);
+		if (process >= 0)
 			close(process);
-		}
 	}
 	return entry;
 }
@@ -104,10 +110,11 @@ static void print_table(const struct mounts *mounts)
 		write_size(used, &entry, entry.usage.used);
 		if (entry.pid)
 			snprintf(pid, sizeof pid, "%d", (int)entry.pid);
-		if (entry.pid)
-			snprintf(id, sizeof id, "%08x", entry.volume_id);
+		if (entry.volume_id[0])
+			strcpy(id, entry.volume_id);
 		printf("%-*s  %-*s  %6s  %6s  %-*s  %-8s  %s\n", source, mount->source, point, mount->point, size, used, options,
 		       mount->options, id, pid);
+		contact_free(&entry.contact);
 	}
 }
 
@@ -127,7 +134,21 @@ static void print_json_text(const char *key, const char *text)
 	printf("\", ");
 }
 
-static void print_json_entry(const struct entry *entry)
+/* The answer as it came: it has been checked. */
+static void print_json_info(const struct contact *contact)
+{
+	const char *silent = verbose_why_silent(contact);
+
+	if (silent) {
+		printf(", \"info\": null, \"why\": \"%s\"", silent);
+		return;
+	}
+	printf(", \"info\": ");
+	for (const char *at = contact->answer; *at; at++)
+		putchar(*at == '\n' ? ' ' : *at);
+}
+
+static void print_json_entry(const struct entry *entry, bool verbose)
 {
 	printf("  {");
 	print_json_text("source", entry->mount->source);
@@ -138,13 +159,20 @@ static void print_json_entry(const struct entry *entry)
 		       (unsigned long long)entry->usage.used);
 	else
 		printf("\"size\": null, \"used\": null, ");
-	if (entry->pid)
-		printf("\"volume_id\": \"%08x\", \"pid\": %d}", entry->volume_id, (int)entry->pid);
+	if (entry->volume_id[0])
+		print_json_text("volume_id", entry->volume_id);
 	else
-		printf("\"volume_id\": null, \"pid\": null}");
+		printf("\"volume_id\": null, ");
+	if (entry->pid)
+		printf("\"pid\": %d", (int)entry->pid);
+	else
+		printf("\"pid\": null");
+	if (verbose)
+		print_json_info(&entry->contact);
+	putchar('}');
 }
 
-static void print_json(const struct mounts *mounts)
+static void print_json(const struct mounts *mounts, bool verbose)
 {
 	const char *before = "[\n";
 
@@ -155,13 +183,45 @@ static void print_json(const struct mounts *mounts)
 			continue;
 		entry = describe(&mounts->list[i]);
 		fputs(before, stdout);
-		print_json_entry(&entry);
+		print_json_entry(&entry, verbose);
+		contact_free(&entry.contact);
 		before = ",\n";
 	}
 	puts(*before == '[' ? "[]" : "\n]");
 }
 
-static int list(bool json, struct why *why)
+static bool is_first(const struct mounts *mounts, size_t index)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (mounts->list[i].device == mounts->list[index].device)
+			return false;
+	}
+	return mount_is_tenon(&mounts->list[index]);
+}
+
+static void print_blocks(const struct mounts *mounts)
+{
+	const char *before = "";
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		char size[16], used[16];
+		struct entry entry;
+
+		if (!is_first(mounts, i))
+			continue;
+		entry = describe(&mounts->list[i]);
+		/* The state file may know a process that has no socket. */
+		entry.contact.pid = entry.pid;
+		write_size(size, &entry, entry.usage.size);
+		write_size(used, &entry, entry.usage.used);
+		fputs(before, stdout);
+		verbose_print(mounts, entry.mount, &entry.contact, size, used);
+		contact_free(&entry.contact);
+		before = "\n";
+	}
+}
+
+static int list(bool json, bool verbose, struct why *why)
 {
 	struct mounts mounts;
 	int error = mounts_read(&mounts, 0);
@@ -169,7 +229,9 @@ static int list(bool json, struct why *why)
 	if (error)
 		why_failed(why, error, "/proc/self/mountinfo: %s: mount /proc", strerror(error));
 	else if (json)
-		print_json(&mounts);
+		print_json(&mounts, verbose);
+	else if (verbose)
+		print_blocks(&mounts);
 	else
 		print_table(&mounts);
 	mounts_free(&mounts);
@@ -179,6 +241,7 @@ static int list(bool json, struct why *why)
 int command_list(int argc, char **argv, struct why *why)
 {
 	bool json = false;
+	bool verbose = false;
 	int error = 0;
 	int letter = 0;
 
@@ -187,9 +250,12 @@ int command_list(int argc, char **argv, struct why *why)
 			fputs(help, stdout);
 			return 0;
 		}
-		json = true;
+		if (letter == 'j')
+			json = true;
+		if (letter == 'v')
+			verbose = true;
 	}
 	if (!error)
 		error = check_arguments(argc, 0, &syntax, why);
-	return error ? error : list(json, why);
+	return error ? error : list(json, verbose, why);
 }

@@ -30,7 +30,7 @@ static const char help[] =
 	"  tenon mount NAME.vault MOUNTPOINT   show the drive in NAME.vault, made when absent, at a directory\n"
 	"  tenon mount memory: MOUNTPOINT      the same with a drive in memory\n"
 	"  tenon umount MOUNTPOINT             end it; returns when everything is in its file\n"
-	"  tenon list                          which drives are mounted\n"
+	"  tenon list                          which drives are mounted; --verbose says more\n"
 	"  tenon check NAME.vault              is the vault sound?\n"
 	"\n"
 	"tenon COMMAND --help says more; tenon --version says which version this is.\n";

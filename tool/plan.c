@@ -4,6 +4,7 @@
  */
 #include "plan.h"
 
+#include "contact.h"
 #include "mounts.h"
 #include "state.h"
 
@@ -76,8 +77,7 @@ int plan_drive(struct plan *plan, const char *drive, struct why *why)
 /* Is the process that serves this mount alive? Asked of the process, because the drive may hang. */
 static bool is_served(const struct mount *mount)
 {
-	struct state state;
-	int fd = state_read(mount->device, mount_user(mount), &state) ? -1 : state_watch(&state);
+	int fd = contact_watch(mount, NULL);
 
 	if (fd >= 0)
 		close(fd);
@@ -142,12 +142,13 @@ int plan_point(struct plan *plan, const char *point, struct why *why)
 	return error ? error : check_directory(plan, point, why);
 }
 
-static bool is_here(const struct plan *plan, const struct mount *mount, struct state *state)
+static bool is_here(const struct plan *plan, const struct mount *mount)
 {
+	struct state state;
 	int fd = -1;
 
-	if (mount_is_tenon(mount) && !state_read(mount->device, mount_user(mount), state) && !strcmp(state->drive, plan->drive))
-		fd = state_watch(state);
+	if (mount_is_tenon(mount) && !state_read(mount->device, mount_user(mount), &state) && !strcmp(state.drive, plan->drive))
+		fd = state_watch(&state);
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
@@ -156,16 +157,17 @@ static bool is_here(const struct plan *plan, const struct mount *mount, struct s
 int plan_unused(const struct plan *plan, struct why *why)
 {
 	struct mounts mounts;
-	struct state state;
 	int error = 0;
 
 	if (plan->kind != &vault_drive || plan->options.flags & TENON_MOUNT_READ_ONLY)
 		return 0;
 	if (!mounts_read(&mounts, 0)) {
 		for (size_t i = 0; !error && i < mounts.count; i++) {
-			if (is_here(plan, &mounts.list[i], &state))
+			const char *point = mounts.list[i].point;
+
+			if (is_here(plan, &mounts.list[i]))
 				error = why_failed(why, EBUSY, "%s is in use: it is mounted at %s, end that with tenon umount %s",
-						   plan->drive, state.point, state.point);
+						   plan->drive, point, point);
 		}
 	}
 	mounts_free(&mounts);

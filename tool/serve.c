@@ -34,12 +34,12 @@ static int volume_failed(const struct service *service, int error, struct why *w
 /* Other users can reach any other disk that root mounts; the kernel checks their permissions. */
 static int apply_settings(const struct plan *plan, tenon_volume *volume, struct why *why)
 {
-	if (geteuid() == 0) {
-		int error = tenon_set_allow_other(volume, true);
+	int error = tenon_set_control_socket(volume, true);
 
-		if (error)
-			return why_failed(why, error, "allow_other: %s", tenon_get_last_error(volume));
-	}
+	if (!error && geteuid() == 0)
+		error = tenon_set_allow_other(volume, true);
+	if (error)
+		return why_failed(why, error, "%s: %s", plan->drive, tenon_get_last_error(volume));
 	return options_apply(&plan->options, volume, why);
 }
 
@@ -119,7 +119,7 @@ static int mount_volume(struct service *service, struct why *why)
 	return error ? volume_failed(service, error, why) : 0;
 }
 
-/* Writes the state file that tenon umount and tenon list read; without it they work less well, so it is no failure. */
+/* Writes the state file that tenon umount reads at the end; without it that works less well, so it is no failure. */
 static void announce(struct service *service)
 {
 	const struct mount *mount = NULL;
@@ -127,8 +127,6 @@ static void announce(struct service *service)
 	int error;
 
 	state_of_self(&service->state);
-	service->state.volume_id = tenon_get_volume_id(service->volume);
-	strcpy(service->state.point, service->plan->point);
 	strcpy(service->state.drive, service->plan->drive);
 	error = mounts_read(&mounts, 0);
 	if (!error)

@@ -1,6 +1,6 @@
 /*
- * State files: a few lines "key value". A file is written under another name and renamed, and the folder is
- * locked meanwhile, because device numbers come again soon after a drive is gone.
+ * State files: a few lines "key value". A file is written under another name and renamed, and those who write take
+ * turns, because device numbers come again soon after a drive is gone.
  */
 #include "state.h"
 
@@ -14,39 +14,61 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-enum { FOLDER_ROOM = PATH_MAX, NAME_ROOM = 32 };
+enum { NAME_ROOM = 48, LARGEST = 1 << 16 };
 
-/* Folder number index in which a drive of this user may have its file. False: there are no more. */
-static bool folder_name(int index, uid_t user, char folder[FOLDER_ROOM])
+bool state_folder(int index, uid_t user, char folder[PATH_MAX])
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	const char *runtime = user == geteuid() ? getenv("XDG_RUNTIME_DIR") : NULL;
+	struct stat what;
 
+	/* sudo leaves that of another user in the environment. */
+	if (!runtime || runtime[0] != '/' || stat(runtime, &what) || what.st_uid != user)
+		runtime = NULL;
+	/* In a user namespace root may not write to /run. */
+	if (index == (user == 0 ? 1 : 0) && runtime)
+		return snprintf(folder, PATH_MAX, "%s/tenon", runtime) < PATH_MAX;
 	if (user == 0)
-		return index == 0 && snprintf(folder, FOLDER_ROOM, "/run/tenon") > 0;
-	if (index == 0 && user == geteuid() && runtime && runtime[0] == '/')
-		return snprintf(folder, FOLDER_ROOM, "%s/tenon", runtime) < FOLDER_ROOM;
-	return index <= 1 && snprintf(folder, FOLDER_ROOM, "/run/user/%u/tenon", (unsigned int)user) > 0;
+		return index == 0 && snprintf(folder, PATH_MAX, "/run/tenon") > 0;
+	return index <= 1 && snprintf(folder, PATH_MAX, "/run/user/%u/tenon", (unsigned int)user) > 0;
 }
 
-/* Opens and locks the folder; with make it is made first. -1 and errno. */
+/* Opens the folder; with make it is made first. -1 and errno. */
 static int open_folder(int index, uid_t user, bool make)
 {
-	char folder[FOLDER_ROOM];
-	int fd;
+	char folder[PATH_MAX];
 
 	errno = ENOENT;
-	if (!folder_name(index, user, folder))
+	if (!state_folder(index, user, folder))
 		return -1;
 	if (make && mkdir(folder, user == 0 ? 0755 : 0700) < 0 && errno != EEXIST)
 		return -1;
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0)
-		(void)flock(fd, LOCK_EX);
-	return fd;
+	return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * Keeps what is decided by a file true until it is acted on. Not the folder is locked, which any user could keep locked
+ * for ever, but a file that nobody else can open; those who only read need no lock. Of another user's folder nothing is
+ * waited for. -1: none could be had.
+ */
+static int lock_folder(int folder, uid_t user)
+{
+	int lock = user != geteuid() ? -1 : openat(folder, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (lock >= 0)
+		(void)flock(lock, LOCK_EX);
+	return lock;
+}
+
+static void unlock_folder(int lock)
+{
+	if (lock >= 0)
+		close(lock);
 }
 
 static void file_name(dev_t device, char name[NAME_ROOM])
@@ -126,9 +148,8 @@ static int write_file(int folder, const char *name, const struct state *state)
 	file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!file)
 		return errno;
-	fprintf(file, "pid %d\nstart %llu\nvolume %u\n", (int)state->pid, state->start, state->volume_id);
+	fprintf(file, "pid %d\nstart %llu\n", (int)state->pid, state->start);
 	write_text(file, "drive", state->drive);
-	write_text(file, "point", state->point);
 	write_text(file, "failure", state->failure);
 	if (ferror(file))
 		error = EIO;
@@ -146,26 +167,29 @@ static void read_line(struct state *state, char *line)
 		state->pid = (pid_t)strtol(line + 4, NULL, 10);
 	else if (!strncmp(line, "start ", 6))
 		state->start = strtoull(line + 6, NULL, 10);
-	else if (!strncmp(line, "volume ", 7))
-		state->volume_id = (unsigned int)strtoul(line + 7, NULL, 10);
 	else if (!strncmp(line, "drive ", 6))
 		read_text(state->drive, sizeof state->drive, line + 6);
-	else if (!strncmp(line, "point ", 6))
-		read_text(state->point, sizeof state->point, line + 6);
 	else if (!strncmp(line, "failure ", 8))
 		read_text(state->failure, sizeof state->failure, line + 8);
 }
 
 static int read_file(int folder, const char *name, struct state *state)
 {
-	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	/* In another user's folder it may be anything: opening a fifo would wait. */
+	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat what;
+	FILE *file;
 	char *line = NULL;
 	size_t room = 0;
 
 	*state = (struct state){0};
-	if (!file)
+	if (fd < 0)
 		return errno;
+	file = !fstat(fd, &what) && S_ISREG(what.st_mode) && what.st_size <= LARGEST ? fdopen(fd, "r") : NULL;
+	if (!file) {
+		close(fd);
+		return ENOENT;
+	}
 	while (getline(&line, &room, file) > 0)
 		read_line(state, line);
 	free(line);
@@ -173,7 +197,42 @@ static int read_file(int folder, const char *name, struct state *state)
 	return state->pid > 0 && state->start ? 0 : ENOENT;
 }
 
-/* Processes that were killed have left their files; one that says what went wrong is still to be read by someone. */
+/* A socket that nobody listens on any more. */
+static bool is_dead_socket(int folder, const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool dead;
+
+	if (fd < 0)
+		return false;
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%.40s", folder, name);
+	dead = connect(fd, (struct sockaddr *)&address, sizeof address) && errno == ECONNREFUSED;
+	close(fd);
+	return dead;
+}
+
+/* Takes away what a process that was killed has left: its state file, and its control socket. */
+static void sweep_drive(int folder, const char *name)
+{
+	char socket_name[NAME_ROOM];
+	struct state state;
+	int process;
+
+	/* One that says what went wrong is still to be read by someone. */
+	if (read_file(folder, name, &state) || state.failure[0])
+		return;
+	process = state_watch(&state);
+	if (process >= 0) {
+		close(process);
+		return;
+	}
+	(void)unlinkat(folder, name, 0);
+	if (snprintf(socket_name, sizeof socket_name, "%s.socket", name) < (int)sizeof socket_name &&
+	    is_dead_socket(folder, socket_name))
+		(void)unlinkat(folder, socket_name, 0);
+}
+
 static void sweep(int folder)
 {
 	int copy = dup(folder);
@@ -183,35 +242,41 @@ static void sweep(int folder)
 	if (!files && copy >= 0)
 		close(copy);
 	while (files && (entry = readdir(files))) {
-		struct state state;
-		int process;
-
-		if (!strchr(entry->d_name, ':') || read_file(folder, entry->d_name, &state) || state.failure[0])
-			continue;
-		process = state_watch(&state);
-		if (process >= 0)
-			close(process);
-		else
-			(void)unlinkat(folder, entry->d_name, 0);
+		if (strchr(entry->d_name, ':') && !strchr(entry->d_name, '.'))
+			sweep_drive(folder, entry->d_name);
 	}
 	if (files)
 		closedir(files);
 }
 
-int state_write(dev_t device, const struct state *state)
+static int write_in(int folder, dev_t device, const struct state *state)
 {
 	char name[NAME_ROOM];
-	int folder = -1;
+	int lock = lock_folder(folder, geteuid());
 	int error;
 
-	for (int i = 0; folder < 0 && i <= 1; i++)
-		folder = open_folder(i, geteuid(), true);
-	if (folder < 0)
-		return errno;
 	sweep(folder);
 	file_name(device, name);
 	error = write_file(folder, name, state);
-	close(folder);
+	unlock_folder(lock);
+	return error;
+}
+
+int state_write(dev_t device, const struct state *state)
+{
+	int error = ENOENT;
+
+	for (int i = 0; error && i <= 1; i++) {
+		int folder = open_folder(i, geteuid(), true);
+
+		/* It is the first folder's reason that tells something. */
+		if (folder < 0 && (i == 0 || error == ENOENT))
+			error = errno;
+		if (folder < 0)
+			continue;
+		error = write_in(folder, device, state);
+		close(folder);
+	}
 	return error;
 }
 
@@ -240,11 +305,18 @@ void state_remove(dev_t device, uid_t user, pid_t pid)
 	file_name(device, name);
 	for (int i = 0; i <= 1; i++) {
 		int folder = open_folder(i, user, false);
+		int lock = folder < 0 ? -1 : lock_folder(folder, user);
 
 		if (folder < 0)
 			continue;
-		if (!read_file(folder, name, &state) && state.pid == pid)
+		if (!read_file(folder, name, &state) && state.pid == pid) {
 			(void)unlinkat(folder, name, 0);
+			strcat(name, ".socket");
+			if (is_dead_socket(folder, name))
+				(void)unlinkat(folder, name, 0);
+			file_name(device, name);
+		}
+		unlock_folder(lock);
 		close(folder);
 	}
 }
