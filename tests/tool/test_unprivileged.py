@@ -23,6 +23,8 @@ class Elsewhere:
     def __init__(self, bench: Bench, enter: list[str], prefix: list[str], holder: subprocess.Popen):
         self.bench = bench
         self.command = bench.public_command()
+        # By the command's own copy: other test runs have drives as well.
+        self.find_process = f"pgrep -n -f '^{self.command} mount '"
         self.prefix = [*enter, *prefix]
         self.holder = holder
 
@@ -48,7 +50,7 @@ class Elsewhere:
 
     def process(self) -> int:
         """The one process that serves a drive at the bench's point."""
-        return int(self.ok("pgrep -f '[t]enon mount .*mnt$' | sort -n | tail -1"))
+        return int(self.ok(self.find_process))
 
     def wait_until_gone(self) -> None:
         # The table of another namespace cannot be polled from here; one inside can.
@@ -64,8 +66,10 @@ class Elsewhere:
 
 def hold(enter: list[str], setup: str) -> subprocess.Popen:
     """A process in new namespaces that lives until its standard input is closed."""
-    holder = subprocess.Popen([*enter, "sh", "-c", f"{setup} && echo ready && exec cat"], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)
+    # The copies of other drives' mounts that a new namespace gets would keep those drives alive.
+    leave_others = "findmnt -rno TARGET -t fuse.tenon | while read -r place; do umount -l \"$place\"; done"
+    holder = subprocess.Popen([*enter, "sh", "-c", f"{leave_others}; {setup} && echo ready && exec cat"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "ready\n"
     return holder
 
@@ -156,7 +160,7 @@ def test_a_signal_ends_it_although_it_is_used(someone):
                        "while True:\n"
                        "    try: os.fstat(3), os.stat(\"mnt/f\")\n"
                        "    except OSError as error: sys.exit(str(error))\n'".replace(
-                           "{}", "$(pgrep -n -f '[t]enon mount .*mnt$')"))
+                           "{}", f"$({someone.find_process})"))
     assert done.returncode == 1, done
     someone.wait_until_gone()
     assert someone.ok("$tenon mount -o ro home/demo.vault mnt && cat mnt/f && $tenon umount mnt") == "hello\n"
