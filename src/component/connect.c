@@ -236,7 +236,7 @@ static void close_handles(struct tenon_volume *volume)
 		path_init(&path);
 		volume_lock(volume);
 		handle = handle_any(&volume->handles);
-		if (handle && tree_path(handle->file->node, &path))
+		if (handle && tree_path(&volume->tree, handle->file->node, &path))
 			path_set(&path, "");
 		volume_unlock(volume);
 		if (handle)

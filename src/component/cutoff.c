@@ -30,7 +30,7 @@ static char **list_open_files(struct tenon_volume *volume)
 		if (!handle || !S_ISREG(handle->file->node->mode) || handle->file->node->hidden)
 			continue;
 		path_init(&path);
-		if (!tree_path(handle->file->node, &path))
+		if (!tree_path(&volume->tree, handle->file->node, &path))
 			paths[count] = strdup(path.text);
 		count += paths[count] != NULL;
 		path_done(&path);

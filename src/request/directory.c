@@ -214,6 +214,7 @@ static int begin(struct request *request, struct handle *handle, const struct su
 {
 	struct listing *listing = handle->listing;
 	uint64_t above = directory->node->nodeid;
+	const struct node *parent;
 	int error;
 
 	if (!listing) {
@@ -225,8 +226,9 @@ static int begin(struct request *request, struct handle *handle, const struct su
 	if (listing->count)
 		end_enumeration(request->volume, listing, directory->path.text, &handle->file->context);
 	volume_lock(request->volume);
-	if (directory->node->names)
-		above = directory->node->names->parent->nodeid;
+	parent = parent_of(&request->volume->tree, directory->node);
+	if (parent)
+		above = parent->nodeid;
 	volume_unlock(request->volume);
 	error = append(listing, ".", directory->node->nodeid, S_IFDIR);
 	return error ? error : append(listing, "..", above, S_IFDIR);

@@ -61,7 +61,8 @@ static int give_name(struct request *request, struct subject *file, struct node 
 	if (error)
 		return error;
 	volume_lock(volume);
-	error = tree_move(&volume->tree, file->node->names->parent, file->node->names->text, directory, name);
+	error = tree_move(&volume->tree, parent_of(&volume->tree, file->node), name_of(&volume->tree, file->node)->text,
+			  directory, name);
 	file->node->hidden = false;
 	file->file->delete_pending = file->file->temporary = false;
 	volume_unlock(volume);

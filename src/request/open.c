@@ -179,6 +179,7 @@ static int fire_cleanup(struct tenon_volume *volume, struct handle *handle, cons
 static void delete_hidden(struct tenon_volume *volume, struct open_file *file, const char *path)
 {
 	tenon_delete_file_event event = {.file_name = path, .file_context = file->context};
+	struct node *directory;
 	int error = fire_delete_file(&volume->events, &event);
 
 	if (error)
@@ -186,10 +187,11 @@ static void delete_hidden(struct tenon_volume *volume, struct open_file *file, c
 			     "\"%s\" could not be deleted at its last close: it is deleted when the drive opens again", path);
 	volume_lock(volume);
 	file->node->deleted = true;
-	if (file->node->names && S_ISDIR(file->node->mode))
-		file->node->names->parent->hidden_below--;
-	if (file->node->names)
-		tree_unbind(&volume->tree, file->node->names->parent, file->node->names->text);
+	directory = parent_of(&volume->tree, file->node);
+	if (directory && S_ISDIR(file->node->mode))
+		directory->hidden_below--;
+	if (directory)
+		tree_unbind(&volume->tree, directory, name_of(&volume->tree, file->node)->text);
 	volume_unlock(volume);
 }
 

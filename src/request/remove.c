@@ -34,7 +34,7 @@ static int move_to_hidden(struct request *request, const char *path, const struc
 	volume_hidden_name(volume, hidden);
 	path_init(&target);
 	volume_lock(volume);
-	error = tree_path(directory, &target);
+	error = tree_path(&volume->tree, directory, &target);
 	volume_unlock(volume);
 	if (!error)
 		error = path_append(&target, hidden);
@@ -84,9 +84,9 @@ static struct node *find_hidden(struct tenon_volume *volume, const struct node *
 		const struct handle *handle = volume->handles.slots[i];
 		struct node *node = handle && handle->file->delete_pending ? handle->file->node : NULL;
 
-		if (!node || !node->names || node->names->parent != directory)
+		if (!node || parent_of(&volume->tree, node) != directory)
 			continue;
-		memcpy(name, node->names->text, node->names->length + 1u);
+		strcpy(name, name_of(&volume->tree, node)->text);
 		tree_pin(node);
 		found = node;
 	}
@@ -109,7 +109,7 @@ int move_hidden_out(struct request *request, struct node *directory)
 
 		path_init(&path);
 		volume_lock(volume);
-		error = tree_path(node, &path);
+		error = tree_path(&volume->tree, node, &path);
 		volume_unlock(volume);
 		if (!error)
 			error = move_to_hidden(request, path.text, &target, directory, volume->tree.root, &node->file->context);
@@ -216,15 +216,15 @@ static int find_victim(struct request *request, const struct subject *parent, st
 {
 	struct tenon_volume *volume = request->volume;
 	const char *name = request->wire.name[0];
-	struct name *known;
+	const struct name *known;
 
 	*victim = (struct subject){0};
 	volume_lock(volume);
 	known = tree_name(&volume->tree, parent->node, name, strlen(name));
 	if (known) {
-		victim->node = known->node;
-		victim->file = known->node->file;
-		victim->mode = known->node->mode;
+		victim->node = node_of(&volume->tree, known);
+		victim->file = victim->node->file;
+		victim->mode = victim->node->mode;
 	}
 	volume_unlock(volume);
 	if (tenon_is_hidden_name(name)) {

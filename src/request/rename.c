@@ -42,15 +42,15 @@ void need_rename2(struct request *request, struct needs *needs)
 static int find_child(struct request *request, const struct subject *parent, const char *name, struct subject *child)
 {
 	struct tenon_volume *volume = request->volume;
-	struct name *known;
+	const struct name *known;
 
 	*child = (struct subject){0};
 	volume_lock(volume);
 	known = tree_name(&volume->tree, parent->node, name, strlen(name));
 	if (known) {
-		child->node = known->node;
-		child->file = known->node->file;
-		child->mode = known->node->mode;
+		child->node = node_of(&volume->tree, known);
+		child->file = child->node->file;
+		child->mode = child->node->mode;
 	}
 	volume_unlock(volume);
 	return subject_child(request, parent, name, &child->path);
@@ -162,9 +162,9 @@ static void restore_target(struct request *request, struct renaming *renaming)
 
 	path_init(&hidden);
 	volume_lock(volume);
-	error = tree_path(node, &hidden);
+	error = tree_path(&volume->tree, node, &hidden);
 	if (!error)
-		snprintf(name, sizeof name, "%s", node->names->text);
+		snprintf(name, sizeof name, "%s", name_of(&volume->tree, node)->text);
 	volume_unlock(volume);
 	if (!error)
 		error = fire_rename(request, hidden.text, renaming->target.path.text, &renaming->target.file->context, false);

@@ -215,7 +215,7 @@ static int change_gone(struct request *request, struct subject *subject, const s
 		subject->uid = in->uid;
 	if (in->valid & WIRE_SET_GID)
 		subject->gid = in->gid;
-	subject->node->mode = subject->mode;
+	subject->node->mode = (uint16_t)subject->mode;
 	subject->node->uid = subject->uid;
 	subject->node->gid = subject->gid;
 	volume_unlock(request->volume);

@@ -43,7 +43,7 @@ int subject_find(struct request *request, uint64_t nodeid, struct subject *subje
 	path_init(&subject->path);
 	volume_lock(volume);
 	subject->node = tree_node(&volume->tree, nodeid);
-	error = subject->node ? tree_path(subject->node, &subject->path) : ESTALE;
+	error = subject->node ? tree_path(&volume->tree, subject->node, &subject->path) : ESTALE;
 	if (subject->node) {
 		subject->file = subject->node->file;
 		subject->removed = subject->nameless = error == ENOENT && subject->node->deleted;
@@ -103,7 +103,7 @@ static int info_of_gone(const struct subject *subject, struct file_attr *attr)
 /* Keeps what the engine itself needs to know, and takes hidden directories out of the count. Under the lock. */
 static void remember(struct node *node, struct file_attr *attr)
 {
-	node->mode = attr->mode;
+	node->mode = (uint16_t)attr->mode;
 	node->uid = attr->uid;
 	node->gid = attr->gid;
 	if (node->file) {

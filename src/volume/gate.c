@@ -65,12 +65,12 @@ static bool add_to_chain(struct claim *claim, struct node *node)
 }
 
 /* The node and all directories above it but the root. */
-static bool add_path(struct claim *claim, struct node *node)
+static bool add_path(const struct tree *tree, struct claim *claim, struct node *node)
 {
-	while (node && node->nodeid != TREE_ROOT) {
+	while (node && node != tree->root) {
 		if (!add_to_chain(claim, node))
 			return false;
-		node = node->names ? node->names->parent : NULL;
+		node = parent_of(tree, node);
 	}
 	return true;
 }
@@ -80,7 +80,7 @@ static struct node *resolve(struct tree *tree, const struct target *target)
 	struct node *parent = target->name ? tree_node(tree, target->parent) : NULL;
 	struct name *name = parent ? tree_name(tree, parent, target->name, strlen(target->name)) : NULL;
 
-	return name ? name->node : NULL;
+	return name ? node_of(tree, name) : NULL;
 }
 
 static void add_turn(struct claim *claim, struct node *node)
@@ -126,7 +126,7 @@ static void look_up(struct tree *tree, const struct needs *needs, struct claim *
 	for (int i = 0; i < 2; i++) {
 		struct node *node = needs->path[i] ? tree_node(tree, needs->path[i]) : NULL;
 
-		if (!add_path(claim, node))
+		if (!add_path(tree, claim, node))
 			claim->failed = true;
 	}
 	look_up_targets(tree, needs, claim);

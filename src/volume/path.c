@@ -71,21 +71,20 @@ int path_append(struct path *path, const char *name)
 	return 0;
 }
 
-int tree_path(const struct node *node, struct path *path)
+int tree_path(const struct tree *tree, const struct node *node, struct path *path)
 {
 	size_t length = 0;
-	const struct name *first = node->names;
 	char *at;
 	int error;
 
-	if (node->nodeid == TREE_ROOT)
+	if (node == tree->root)
 		return path_set(path, "/");
-	for (const struct name *name = first;; name = name->parent->names) {
+	for (const struct node *step = node; step != tree->root; step = parent_of(tree, step)) {
+		const struct name *name = name_of(tree, step);
+
 		if (!name)
 			return ENOENT;
 		length += name->length + 1u;
-		if (name->parent->nodeid == TREE_ROOT)
-			break;
 	}
 	error = reserve(path, length);
 	if (error)
@@ -93,11 +92,12 @@ int tree_path(const struct node *node, struct path *path)
 	path->length = length;
 	at = path->text + length;
 	*at = 0;
-	for (const struct name *name = first;; name = name->parent->names) {
+	for (const struct node *step = node; step != tree->root; step = parent_of(tree, step)) {
+		const struct name *name = name_of(tree, step);
+
 		at -= name->length;
 		memcpy(at, name->text, name->length);
 		*--at = '/';
-		if (name->parent->nodeid == TREE_ROOT)
-			return 0;
 	}
+	return 0;
 }

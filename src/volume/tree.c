@@ -2,16 +2,18 @@
  * Nodes and names: what files the kernel knows, and by which names.
  *
  * Two hash tables, one by node id and one by (directory, name); a node lives while the kernel, a name below it, a request or an
- * open file needs it.
+ * open file needs it. Between nodes and names there are references of 32 bits: memory for each known file is what counts here.
  */
 #include "volume/tree.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define FIRST_BUCKETS 1024
+#define LONGEST_NAME 255
+
+_Static_assert(sizeof(struct node) == 72, "each known file takes this much");
+_Static_assert(sizeof(struct name) + LONGEST_NAME + 1 <= POOL_LARGEST * POOL_GRANULE, "a name is one piece");
 
 static uint64_t mix(uint64_t x)
 {
@@ -21,79 +23,110 @@ static uint64_t mix(uint64_t x)
 	return x;
 }
 
-static size_t node_slot(const struct tree *tree, uint64_t nodeid)
+static uint32_t hash_nodeid(uint64_t nodeid)
 {
-	return mix(nodeid) & (tree->node_buckets - 1);
+	return (uint32_t)mix(nodeid);
 }
 
-static size_t name_slot(const struct tree *tree, const struct node *parent, const char *text, size_t length)
+static uint32_t hash_text(pool_ref parent, const char *text, size_t length)
 {
-	uint64_t hash = mix((uintptr_t)parent);
+	uint64_t hash = mix(parent);
 
 	for (size_t i = 0; i < length; i++)
 		hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-	return mix(hash) & (tree->name_buckets - 1);
+	return (uint32_t)mix(hash);
+}
+
+static uint32_t hash_of_node(const struct pool *pool, pool_ref ref)
+{
+	return hash_nodeid(((const struct node *)pool_at(pool, ref))->nodeid);
+}
+
+static uint32_t hash_of_name(const struct pool *pool, pool_ref ref)
+{
+	const struct name *name = pool_at(pool, ref);
+
+	return hash_text(name->parent, name->text, name->length);
+}
+
+static struct node *add_node(struct tree *tree, uint64_t nodeid, uint32_t mode)
+{
+	pool_ref ref = pool_new(&tree->pool, sizeof(struct node));
+	struct node *node = pool_at(&tree->pool, ref);
+
+	if (!node)
+		return NULL;
+	node->nodeid = nodeid ? nodeid : tree->next_counted++;
+	node->mode = (uint16_t)mode;
+	index_add(&tree->nodes, ref);
+	if (tree->nodes.count == tree->crowd.alarm + UINT64_C(1))
+		pthread_cond_signal(&tree->crowd.changed);
+	return node;
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 int tree_init(struct tree *tree)
 {
 	memset(tree, 0, sizeof *tree);
-	tree->nodes = calloc(FIRST_BUCKETS, sizeof *tree->nodes);
-	tree->names = calloc(FIRST_BUCKETS, sizeof *tree->names);
-	tree->root = calloc(1, sizeof *tree->root);
-	if (!tree->nodes || !tree->names || !tree->root) {
-		free(tree->nodes);
-		free(tree->names);
-		free(tree->root);
+	pool_init(&tree->pool);
+	if (index_init(&tree->nodes, &tree->pool, hash_of_node))
+		return ENOMEM;
+	if (index_init(&tree->names, &tree->pool, hash_of_name)) {
+		index_done(&tree->nodes);
 		return ENOMEM;
 	}
-	pthread_mutex_init(&tree->lock, NULL);
-	tree->node_buckets = tree->name_buckets = FIRST_BUCKETS;
 	tree->next_counted = TREE_COUNTED | 2;
-	tree->root->nodeid = TREE_ROOT;
-	tree->root->mode = S_IFDIR;
+	tree->crowd.alarm = UINT32_MAX;
+	tree->root = add_node(tree, TREE_ROOT, S_IFDIR);
+	if (!tree->root) {
+		index_done(&tree->nodes);
+		index_done(&tree->names);
+		return ENOMEM;
+	}
 	/* The root is never forgotten. */
 	tree->root->pins = 1;
-	tree->nodes[node_slot(tree, TREE_ROOT)] = tree->root;
-	tree->node_count = 1;
+	pthread_mutex_init(&tree->lock, NULL);
+	init_condition(&tree->crowd.changed);
 	return 0;
 }
 
 void tree_done(struct tree *tree)
 {
-	for (size_t i = 0; i < tree->node_buckets; i++) {
-		for (struct node *node = tree->nodes[i], *next; node; node = next) {
-			next = node->hash_next;
-			free(node);
-		}
-	}
-	for (size_t i = 0; i < tree->name_buckets; i++) {
-		for (struct name *name = tree->names[i], *next; name; name = next) {
-			next = name->hash_next;
-			free(name);
-		}
-	}
-	free(tree->nodes);
-	free(tree->names);
+	index_done(&tree->nodes);
+	index_done(&tree->names);
+	pool_done(&tree->pool);
+	pthread_cond_destroy(&tree->crowd.changed);
 	pthread_mutex_destroy(&tree->lock);
 	memset(tree, 0, sizeof *tree);
 }
 
-struct node *tree_node(struct tree *tree, uint64_t nodeid)
+struct node *tree_node(const struct tree *tree, uint64_t nodeid)
 {
-	struct node *node = tree->nodes[node_slot(tree, nodeid)];
+	const struct pool *pool = &tree->pool;
+	struct node *node = pool_at(pool, index_first(&tree->nodes, hash_nodeid(nodeid)));
 
 	while (node && node->nodeid != nodeid)
-		node = node->hash_next;
+		node = pool_at(pool, node->hash_next);
 	return node;
 }
 
-struct name *tree_name(struct tree *tree, const struct node *parent, const char *text, size_t length)
+struct name *tree_name(const struct tree *tree, const struct node *parent, const char *text, size_t length)
 {
-	struct name *name = tree->names[name_slot(tree, parent, text, length)];
+	const struct pool *pool = &tree->pool;
+	pool_ref directory = pool_ref_of(parent);
+	struct name *name = pool_at(pool, index_first(&tree->names, hash_text(directory, text, length)));
 
-	while (name && (name->parent != parent || name->length != length || memcmp(name->text, text, length) != 0))
-		name = name->hash_next;
+	while (name && (name->parent != directory || name->length != length || memcmp(name->text, text, length) != 0))
+		name = pool_at(pool, name->hash_next);
 	return name;
 }
 
@@ -111,112 +144,42 @@ int64_t tree_file_id_of(uint64_t nodeid)
 	return nodeid == TREE_SWAPPED ? 1 : (int64_t)nodeid;
 }
 
-/* Growing may fail: the table then only gets slower. */
-static void grow_nodes(struct tree *tree)
+static void detach_from_node(struct tree *tree, struct name *name)
 {
-	size_t count = tree->node_buckets * 4;
-	struct node **larger = calloc(count, sizeof *larger);
-	size_t old = tree->node_buckets;
+	pool_ref ref = pool_ref_of(name);
+	pool_ref *at = &node_of(tree, name)->names;
 
-	if (!larger)
-		return;
-	tree->node_buckets = count;
-	for (size_t i = 0; i < old; i++) {
-		for (struct node *node = tree->nodes[i], *next; node; node = next) {
-			size_t slot = node_slot(tree, node->nodeid);
-
-			next = node->hash_next;
-			node->hash_next = larger[slot];
-			larger[slot] = node;
-		}
-	}
-	free(tree->nodes);
-	tree->nodes = larger;
-}
-
-static void grow_names(struct tree *tree)
-{
-	size_t count = tree->name_buckets * 4;
-	struct name **larger = calloc(count, sizeof *larger);
-	size_t old = tree->name_buckets;
-
-	if (!larger)
-		return;
-	tree->name_buckets = count;
-	for (size_t i = 0; i < old; i++) {
-		for (struct name *name = tree->names[i], *next; name; name = next) {
-			size_t slot = name_slot(tree, name->parent, name->text, name->length);
-
-			next = name->hash_next;
-			name->hash_next = larger[slot];
-			larger[slot] = name;
-		}
-	}
-	free(tree->names);
-	tree->names = larger;
-}
-
-static struct node *add_node(struct tree *tree, uint64_t nodeid, uint32_t mode)
-{
-	struct node *node = calloc(1, sizeof *node);
-	size_t slot;
-
-	if (!node)
-		return NULL;
-	if (tree->node_count >= tree->node_buckets)
-		grow_nodes(tree);
-	node->nodeid = nodeid ? nodeid : tree->next_counted++;
-	node->mode = mode;
-	slot = node_slot(tree, node->nodeid);
-	node->hash_next = tree->nodes[slot];
-	tree->nodes[slot] = node;
-	tree->node_count++;
-	return node;
-}
-
-static void unhash_node(struct tree *tree, struct node *node)
-{
-	struct node **at = &tree->nodes[node_slot(tree, node->nodeid)];
-
-	while (*at != node)
-		at = &(*at)->hash_next;
-	*at = node->hash_next;
-	tree->node_count--;
-}
-
-static void unhash_name(struct tree *tree, struct name *name)
-{
-	struct name **at = &tree->names[name_slot(tree, name->parent, name->text, name->length)];
-
-	while (*at != name)
-		at = &(*at)->hash_next;
-	*at = name->hash_next;
-	tree->name_count--;
-}
-
-static void hash_name(struct tree *tree, struct name *name)
-{
-	size_t slot = name_slot(tree, name->parent, name->text, name->length);
-
-	name->hash_next = tree->names[slot];
-	tree->names[slot] = name;
-	tree->name_count++;
-}
-
-static void detach_from_node(struct name *name)
-{
-	struct name **at = &name->node->names;
-
-	while (*at != name)
-		at = &(*at)->node_next;
+	while (*at != ref)
+		at = &((struct name *)pool_at(&tree->pool, *at))->node_next;
 	*at = name->node_next;
 }
 
 static void attach_to_node(struct name *name, struct node *node)
 {
-	name->node = node;
+	name->node = pool_ref_of(node);
 	name->node_next = node->names;
-	node->names = name;
+	node->names = pool_ref_of(name);
+}
+
+/* Takes a name out of its node and its directory. */
+static void free_name(struct tree *tree, struct name *name)
+{
+	pool_ref ref = pool_ref_of(name);
+
+	directory_of(tree, name)->children--;
+	detach_from_node(tree, name);
+	index_remove(&tree->names, ref);
+	pool_free(&tree->pool, ref);
+}
+
+static void free_node(struct tree *tree, struct node *node)
+{
+	pool_ref ref = pool_ref_of(node);
+
+	index_remove(&tree->nodes, ref);
+	pool_free(&tree->pool, ref);
+	if (++tree->crowd.freed == tree->crowd.awaited)
+		pthread_cond_signal(&tree->crowd.changed);
 }
 
 static bool in_use(const struct node *node)
@@ -231,13 +194,10 @@ static void free_unused(struct tree *tree, struct node *node)
 		struct node *above = NULL;
 
 		while (node->names) {
-			struct name *name = node->names;
-			struct node *parent = name->parent;
+			struct name *name = name_of(tree, node);
+			struct node *parent = directory_of(tree, name);
 
-			detach_from_node(name);
-			unhash_name(tree, name);
-			free(name);
-			parent->children--;
+			free_name(tree, name);
 			if (in_use(parent))
 				continue;
 			/* Only one parent can be followed by the loop; the others, of hard links, by recursion one level deep
@@ -246,32 +206,30 @@ static void free_unused(struct tree *tree, struct node *node)
 				free_unused(tree, above);
 			above = parent;
 		}
-		unhash_node(tree, node);
-		free(node);
+		free_node(tree, node);
 		node = above;
 	}
 }
 
 void tree_pin(struct node *node)
 {
+	node->recent = true;
 	node->pins++;
 }
 
 void tree_unpin(struct tree *tree, struct node *node)
 {
+	node->recent = true;
 	node->pins--;
 	free_unused(tree, node);
 }
 
 static void drop_name(struct tree *tree, struct name *name)
 {
-	struct node *node = name->node;
-	struct node *parent = name->parent;
+	struct node *node = node_of(tree, name);
+	struct node *parent = directory_of(tree, name);
 
-	detach_from_node(name);
-	unhash_name(tree, name);
-	free(name);
-	parent->children--;
+	free_name(tree, name);
 	/* Freeing the node may drop its last other name, and with that the parent. */
 	tree_pin(parent);
 	free_unused(tree, node);
@@ -284,7 +242,7 @@ static void renew(struct node *node, uint32_t mode)
 	node->generation++;
 	node->deleted = false;
 	node->hidden = false;
-	node->mode = mode;
+	node->mode = (uint16_t)mode;
 	node->file = NULL;
 }
 
@@ -301,38 +259,27 @@ struct node *tree_learn(struct tree *tree, uint64_t nodeid, uint32_t mode)
 	return node;
 }
 
-static struct name *new_name(struct node *parent, const char *text, size_t length)
-{
-	struct name *name = malloc(sizeof *name + length + 1);
-
-	if (!name)
-		return NULL;
-	name->parent = parent;
-	name->length = (uint16_t)length;
-	memcpy(name->text, text, length);
-	name->text[length] = 0;
-	return name;
-}
-
-static bool lies_in(const struct node *node, const struct node *directory)
+static bool lies_in(const struct tree *tree, const struct node *node, const struct node *directory)
 {
 	while (node && node != directory)
-		node = node->names ? node->names->parent : NULL;
+		node = parent_of(tree, node);
 	return node;
 }
 
 /* One more name for node, which is not (parent, text) yet. */
 static int add_name(struct tree *tree, struct node *parent, const char *text, size_t length, struct node *node)
 {
-	struct name *name = new_name(parent, text, length);
+	pool_ref ref = length <= LONGEST_NAME ? pool_new(&tree->pool, offsetof(struct name, text) + length + 1) : 0;
+	struct name *name = pool_at(&tree->pool, ref);
 
 	if (!name)
-		return ENOMEM;
-	if (tree->name_count >= tree->name_buckets)
-		grow_names(tree);
+		return length <= LONGEST_NAME ? ENOMEM : ENAMETOOLONG;
+	name->parent = pool_ref_of(parent);
+	name->length = (uint16_t)length;
+	memcpy(name->text, text, length);
 	attach_to_node(name, node);
 	parent->children++;
-	hash_name(tree, name);
+	index_add(&tree->names, ref);
 	return 0;
 }
 
@@ -343,23 +290,24 @@ int tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t
 	struct node *node;
 	int error;
 
-	if (name && (name->node->nodeid == nodeid || (!nodeid && (name->node->nodeid & TREE_COUNTED))))
-		nodeid = name->node->nodeid;
+	node = name ? node_of(tree, name) : NULL;
+	if (node && !nodeid && (node->nodeid & TREE_COUNTED))
+		nodeid = node->nodeid;
 	node = nodeid ? tree_node(tree, nodeid) : NULL;
 	/* A drive that says so is wrong, and every path below would be endless. */
-	if (node && lies_in(parent, node))
+	if (node && lies_in(tree, parent, node))
 		return ELOOP;
 	node = tree_learn(tree, nodeid, mode);
 	if (!node)
 		return ENOMEM;
 	*result = node;
-	if (name && name->node == node)
+	if (name && node_of(tree, name) == node)
 		return 0;
 	if (name)
 		drop_name(tree, name);
 	/* A directory has one name: an older one was moved away behind our back. */
 	while (S_ISDIR(mode) && node->names)
-		drop_name(tree, node->names);
+		drop_name(tree, name_of(tree, node));
 	error = add_name(tree, parent, text, length, node);
 	if (error)
 		tree_unpin(tree, node);
@@ -379,23 +327,18 @@ bool tree_unbind(struct tree *tree, struct node *parent, const char *text)
 int tree_move(struct tree *tree, struct node *from, const char *text, struct node *to, const char *new_text)
 {
 	struct name *name = tree_name(tree, from, text, strlen(text));
-	struct name *moved;
 	struct node *node;
+	int error;
 
 	tree_unbind(tree, to, new_text);
 	if (!name)
 		return 0;
-	node = name->node;
+	node = node_of(tree, name);
 	tree_pin(node);
-	moved = new_name(to, new_text, strlen(new_text));
-	if (moved) {
-		attach_to_node(moved, node);
-		to->children++;
-		hash_name(tree, moved);
-	}
+	error = add_name(tree, to, new_text, strlen(new_text), node);
 	drop_name(tree, name);
 	tree_unpin(tree, node);
-	return moved ? 0 : ENOMEM;
+	return error;
 }
 
 void tree_exchange(struct tree *tree, struct node *from, const char *text, struct node *to, const char *new_text)
@@ -411,10 +354,10 @@ void tree_exchange(struct tree *tree, struct node *from, const char *text, struc
 			drop_name(tree, two);
 		return;
 	}
-	node = one->node;
-	detach_from_node(one);
-	attach_to_node(one, two->node);
-	detach_from_node(two);
+	node = node_of(tree, one);
+	detach_from_node(tree, one);
+	attach_to_node(one, node_of(tree, two));
+	detach_from_node(tree, two);
 	attach_to_node(two, node);
 }
 
@@ -429,4 +372,31 @@ struct open_file *tree_forget(struct tree *tree, uint64_t nodeid, uint64_t looku
 		return node->file;
 	free_unused(tree, node);
 	return NULL;
+}
+
+/* The kernel knows it, and neither it nor the engine has any use of it that the engine knows of. */
+static bool is_idle(const struct node *node)
+{
+	return node->lookups && !node->children && !node->pins && !node->file && !node->hidden && !node->deleted;
+}
+
+size_t tree_victims(struct tree *tree, uint64_t *nodeids, size_t room, uint32_t *steps)
+{
+	size_t count = 0;
+
+	for (; *steps && count < room; (*steps)--) {
+		pool_ref ref;
+
+		if (tree->crowd.hand >= tree->nodes.buckets)
+			tree->crowd.hand = 0;
+		ref = *index_bucket(&tree->nodes, tree->crowd.hand++);
+		for (; ref && count < room; ref = index_next(&tree->pool, ref)) {
+			struct node *node = pool_at(&tree->pool, ref);
+
+			if (!node->recent && is_idle(node))
+				nodeids[count++] = node->nodeid;
+			node->recent = false;
+		}
+	}
+	return count;
 }

@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "volume/index.h"
+#include "volume/pool.h"
+
 #define TREE_ROOT 1u
 /* The largest id; the root's id in events, and the nodeid of a file whose id is 1. */
 #define TREE_SWAPPED UINT64_C(0x7FFFFFFFFFFFFFFF)
@@ -22,19 +25,23 @@ struct open_file;
 struct node;
 
 struct name {
-	struct name *hash_next;
-	struct name *node_next;
-	struct node *node;
-	struct node *parent;
+	/* In the table of names. */
+	pool_ref hash_next;
+	/* The next older name of the same node. */
+	pool_ref node_next;
+	pool_ref node;
+	pool_ref parent;
 	uint16_t length;
 	char text[];
 };
 
+/* Many are known at a time: 72 bytes, and what bench/nodes measures. */
 struct node {
-	struct node *hash_next;
-	uint64_t nodeid;
+	/* In the table of nodes. */
+	pool_ref hash_next;
 	/* The newest first; none: the last known name was removed. */
-	struct name *names;
+	pool_ref names;
+	uint64_t nodeid;
 	/* While the file is open. */
 	struct open_file *file;
 	/* How often the kernel was told of the node and has not forgotten it. */
@@ -52,37 +59,72 @@ struct node {
 	int32_t serial;
 	/* Which look through the waiting requests marked the node, and what they wait for (gate.c). */
 	uint32_t mark_scan;
-	uint8_t mark;
-	/* A rename or deletion of this node is running. */
-	bool moving;
-	/* The last name was removed: nobody can find the file any more. */
-	bool deleted;
-	/* The only name is one of the engine's (.tenon-nameless-...). */
-	bool hidden;
-	/* As last told to the kernel: type and permission bits, owner. */
-	uint32_t mode;
+	/* As last told to the kernel: owner, type and permission bits. */
 	uint32_t uid;
 	uint32_t gid;
+	uint16_t mode;
+	uint8_t mark;
+	/* A rename or deletion of this node is running. */
+	bool moving : 1;
+	/* The last name was removed: nobody can find the file any more. */
+	bool deleted : 1;
+	/* The only name is one of the engine's (.tenon-nameless-...). */
+	bool hidden : 1;
+	/* Used since tree_victims came by. */
+	bool recent : 1;
+};
+
+/* What whoever keeps the number of nodes down goes by. */
+struct crowd {
+	/* One more node than alarm, or as many freed as awaited. */
+	pthread_cond_t changed;
+	uint32_t alarm;
+	/* The bucket that tree_victims looks at next. */
+	uint32_t hand;
+	uint64_t freed;
+	uint64_t awaited;
 };
 
 struct tree {
 	pthread_mutex_t lock;
-	struct node **nodes;
-	struct name **names;
-	size_t node_buckets;
-	size_t name_buckets;
-	size_t node_count;
-	size_t name_count;
+	struct pool pool;
+	struct index nodes;
+	struct index names;
 	uint64_t next_counted;
 	struct node *root;
+	struct crowd crowd;
 };
 
 int tree_init(struct tree *tree);
 /* Frees every node and name; nothing may be in use. */
 void tree_done(struct tree *tree);
 
-struct node *tree_node(struct tree *tree, uint64_t nodeid);
-struct name *tree_name(struct tree *tree, const struct node *parent, const char *text, size_t length);
+struct node *tree_node(const struct tree *tree, uint64_t nodeid);
+struct name *tree_name(const struct tree *tree, const struct node *parent, const char *text, size_t length);
+
+/* What references lead to; NULL where there is none: a node's newest name, the directory that this lies in, a name's node. */
+static inline struct name *name_of(const struct tree *tree, const struct node *node)
+{
+	return pool_at(&tree->pool, node->names);
+}
+
+static inline struct node *node_of(const struct tree *tree, const struct name *name)
+{
+	return pool_at(&tree->pool, name->node);
+}
+
+static inline struct node *directory_of(const struct tree *tree, const struct name *name)
+{
+	return pool_at(&tree->pool, name->parent);
+}
+
+/* The directory of the newest name; NULL for the root and for what has no known name. */
+static inline struct node *parent_of(const struct tree *tree, const struct node *node)
+{
+	const struct name *name = name_of(tree, node);
+
+	return name ? directory_of(tree, name) : NULL;
+}
 
 /* The node id of a file id, and back. 0 for ids that cannot be (negative, or the root's). */
 uint64_t tree_nodeid_of(int64_t file_id);
@@ -109,6 +151,12 @@ void tree_unpin(struct tree *tree, struct node *node);
 /* The node's open file where the kernel has just forgotten a node that is still open, else NULL. */
 struct open_file *tree_forget(struct tree *tree, uint64_t nodeid, uint64_t lookups);
 
+/*
+ * Up to room nodes that the kernel may be asked to forget, for they are not in use and have not been lately; steps buckets are
+ * looked at, at most, and counted down. A node that was used gets a second chance: it is one of them when the hand comes by again.
+ */
+size_t tree_victims(struct tree *tree, uint64_t *nodeids, size_t room, uint32_t *steps);
+
 /* What a path needs to be shown to a handler. */
 struct path {
 	char *text;
@@ -125,6 +173,6 @@ int path_set(struct path *path, const char *text);
 int path_append(struct path *path, const char *name);
 
 /* The node's path by its newest name. 0; ENOENT where a name is missing on the way; ENOMEM. */
-int tree_path(const struct node *node, struct path *path);
+int tree_path(const struct tree *tree, const struct node *node, struct path *path);
 
 #endif

@@ -54,12 +54,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void assert_path(const struct node *node, const char *expected)
+static void assert_path(const struct fixture *fix, const struct node *node, const char *expected)
 {
 	struct path path;
 
 	path_init(&path);
-	assert_int_equal(tree_path(node, &path), 0);
+	assert_int_equal(tree_path(&fix->tree, node, &path), 0);
 	assert_string_equal(path.text, expected);
 	path_done(&path);
 }
@@ -70,9 +70,9 @@ static void two_names_with_one_id_are_one_node(void **state)
 	struct node *again = bind(fix, fix->tree.root, "g", 12, S_IFREG);
 
 	assert_ptr_equal(again, fix->f);
-	assert_path(fix->f, "/g");
+	assert_path(fix, fix->f, "/g");
 	assert_true(tree_unbind(&fix->tree, fix->tree.root, "g"));
-	assert_path(fix->f, "/d/e/f");
+	assert_path(fix, fix->f, "/d/e/f");
 	tree_unpin(&fix->tree, again);
 }
 
@@ -91,18 +91,18 @@ static void nodes_go_when_nothing_needs_them(void **state)
 {
 	struct fixture *fix = *state;
 
-	assert_int_equal(fix->tree.node_count, 4);
+	assert_int_equal(fix->tree.nodes.count, 4);
 	fix->f->lookups = 2;
 	tree_unpin(&fix->tree, fix->d);
 	tree_unpin(&fix->tree, fix->e);
 	tree_unpin(&fix->tree, fix->f);
 	/* f is known to the kernel, and its name keeps the directories. */
-	assert_int_equal(fix->tree.node_count, 4);
+	assert_int_equal(fix->tree.nodes.count, 4);
 	tree_forget(&fix->tree, 12, 1);
-	assert_int_equal(fix->tree.node_count, 4);
+	assert_int_equal(fix->tree.nodes.count, 4);
 	tree_forget(&fix->tree, 12, 5);
-	assert_int_equal(fix->tree.node_count, 1);
-	assert_int_equal(fix->tree.name_count, 0);
+	assert_int_equal(fix->tree.nodes.count, 1);
+	assert_int_equal(fix->tree.names.count, 0);
 	tree_forget(&fix->tree, 12, 1);
 	tree_forget(&fix->tree, TREE_ROOT, 1);
 }
@@ -116,8 +116,8 @@ static void names_in_one_unused_directory_go_together(void **state)
 	tree_unpin(&fix->tree, fix->d);
 	tree_unpin(&fix->tree, fix->e);
 	tree_unpin(&fix->tree, fix->f);
-	assert_int_equal(fix->tree.node_count, 1);
-	assert_int_equal(fix->tree.name_count, 0);
+	assert_int_equal(fix->tree.nodes.count, 1);
+	assert_int_equal(fix->tree.names.count, 0);
 }
 
 static void moving_a_directory_moves_what_is_below(void **state)
@@ -125,12 +125,12 @@ static void moving_a_directory_moves_what_is_below(void **state)
 	struct fixture *fix = *state;
 
 	assert_int_equal(tree_move(&fix->tree, fix->d, "e", fix->tree.root, "h"), 0);
-	assert_path(fix->f, "/h/f");
+	assert_path(fix, fix->f, "/h/f");
 	assert_int_equal(tree_move(&fix->tree, fix->e, "f", fix->d, "f2"), 0);
-	assert_path(fix->f, "/d/f2");
+	assert_path(fix, fix->f, "/d/f2");
 	tree_exchange(&fix->tree, fix->d, "f2", fix->tree.root, "h");
-	assert_path(fix->f, "/h");
-	assert_path(fix->e, "/d/f2");
+	assert_path(fix, fix->f, "/h");
+	assert_path(fix, fix->e, "/d/f2");
 }
 
 static void a_directory_is_not_inside_itself(void **state)
@@ -143,7 +143,7 @@ static void a_directory_is_not_inside_itself(void **state)
 	assert_int_equal(tree_bind(&fix->tree, fix->e, "root", TREE_ROOT, S_IFDIR, &node), ELOOP);
 	/* Not even as a file, which its type has changed to. */
 	assert_int_equal(tree_bind(&fix->tree, fix->e, "again", 10, S_IFREG, &node), ELOOP);
-	assert_path(fix->f, "/d/e/f");
+	assert_path(fix, fix->f, "/d/e/f");
 }
 
 static void an_id_that_comes_back_is_another_file(void **state)
@@ -191,11 +191,88 @@ static void tables_grow(void **state)
 
 		assert_non_null(node);
 		snprintf(name, sizeof name, "/d/n%llu", (unsigned long long)i);
-		assert_path(node, name);
+		assert_path(fix, node, name);
 		tree_unpin(&fix->tree, node);
 		tree_forget(&fix->tree, 100 + i, 1);
 	}
-	assert_int_equal(fix->tree.node_count, 4);
+	assert_int_equal(fix->tree.nodes.count, 4);
+}
+
+/* What two rounds give: in the first, what was used lately has its second chance. */
+static size_t victims(struct fixture *fix, uint64_t *nodeids, size_t room)
+{
+	uint32_t steps = fix->tree.nodes.buckets;
+
+	tree_victims(&fix->tree, nodeids, room, &steps);
+	steps = fix->tree.nodes.buckets;
+	return tree_victims(&fix->tree, nodeids, room, &steps);
+}
+
+static void what_is_in_use_is_no_victim(void **state)
+{
+	struct fixture *fix = *state;
+	struct node *file = bind(fix, fix->tree.root, "file", 20, S_IFREG);
+	struct node *open = bind(fix, fix->tree.root, "open", 21, S_IFREG);
+	struct open_file *held = open_file_get(open);
+	uint64_t found[8];
+
+	fix->d->lookups = fix->e->lookups = fix->f->lookups = file->lookups = open->lookups = 1;
+	tree_unpin(&fix->tree, fix->d);
+	tree_unpin(&fix->tree, fix->e);
+	tree_unpin(&fix->tree, open);
+	/* f and file are pinned, d and e have something below them, open is open, and the root is the root. */
+	assert_int_equal(victims(fix, found, 8), 0);
+	tree_unpin(&fix->tree, file);
+	assert_int_equal(victims(fix, found, 8), 1);
+	assert_int_equal(found[0], 20);
+	tree_unpin(&fix->tree, fix->f);
+	assert_int_equal(victims(fix, found, 8), 2);
+	/* A directory's turn comes when nothing is below it. */
+	tree_forget(&fix->tree, 12, 1);
+	assert_int_equal(victims(fix, found, 8), 2);
+	open_file_put(&fix->tree, held);
+	assert_int_equal(victims(fix, found, 8), 3);
+	assert_int_equal(victims(fix, found, 1), 1);
+}
+
+static void what_was_used_has_a_second_chance(void **state)
+{
+	struct fixture *fix = *state;
+	uint32_t steps = fix->tree.nodes.buckets;
+	uint64_t found[8];
+
+	fix->f->lookups = 1;
+	tree_unpin(&fix->tree, fix->f);
+	assert_int_equal(tree_victims(&fix->tree, found, 8, &steps), 0);
+	assert_int_equal(steps, 0);
+	steps = fix->tree.nodes.buckets;
+	assert_int_equal(tree_victims(&fix->tree, found, 8, &steps), 1);
+	tree_pin(fix->f);
+	tree_unpin(&fix->tree, fix->f);
+	steps = fix->tree.nodes.buckets;
+	assert_int_equal(tree_victims(&fix->tree, found, 8, &steps), 0);
+}
+
+/* The hand stands behind what is left of a table that has become small. */
+static void victims_are_found_in_a_table_that_shrank(void **state)
+{
+	struct fixture *fix = *state;
+	uint64_t found[8];
+	char name[16];
+	uint32_t steps;
+
+	for (uint64_t i = 0; i < 40000; i++) {
+		snprintf(name, sizeof name, "n%llu", (unsigned long long)i);
+		bind(fix, fix->d, name, 100 + i, S_IFREG)->lookups = 1;
+		tree_unpin(&fix->tree, tree_node(&fix->tree, 100 + i));
+	}
+	fix->tree.crowd.hand = fix->tree.nodes.buckets - 1;
+	for (uint64_t i = 1; i < 40000; i++)
+		tree_forget(&fix->tree, 100 + i, 1);
+	assert_true(fix->tree.nodes.buckets < 2000);
+	steps = 2 * fix->tree.nodes.buckets;
+	assert_int_equal(tree_victims(&fix->tree, found, 8, &steps), 1);
+	assert_int_equal(found[0], 100);
 }
 
 static void handles_are_never_mistaken(void **state)
@@ -287,7 +364,7 @@ static void waiting_is_fair(void **state)
 	gate_release(&fix->tree, &move.claim);
 	ready = gate_scan(&fix->gate, &fix->tree);
 	assert_ptr_equal(ready, &read);
-	assert_path(fix->f, "/h/f");
+	assert_path(fix, fix->f, "/h/f");
 	gate_release(&fix->tree, &read.claim);
 	assert_null(fix->gate.first);
 }
@@ -351,6 +428,9 @@ int main(void)
 		TEST(an_id_that_comes_back_is_another_file),
 		TEST(files_without_ids_are_their_paths),
 		TEST(tables_grow),
+		TEST(what_is_in_use_is_no_victim),
+		TEST(what_was_used_has_a_second_chance),
+		TEST(victims_are_found_in_a_table_that_shrank),
 		TEST(handles_are_never_mistaken),
 		TEST(reads_share_and_writes_do_not),
 		TEST(a_move_waits_for_paths_through_it),
