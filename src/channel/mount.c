@@ -81,7 +81,7 @@ static void set_read_ahead(const struct statx *what, unsigned bytes)
 	close(fd);
 }
 
-static int find_master(int fd, unsigned read_ahead, struct mount *mount)
+static int find_master(int fd, const struct mount_options *options, struct mount *mount)
 {
 	struct statx what;
 	int clone;
@@ -92,13 +92,15 @@ static int find_master(int fd, unsigned read_ahead, struct mount *mount)
 	if (mount->clonable)
 		close(fd);
 	mount->master = forked_keep(mount->clonable ? clone : fd);
+	if (options->shrinkable && mount->master >= 0)
+		mount->context = forked_keep(fspick(mount->master, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
 	forked_unlock();
 	if (mount->master < 0)
 		return ENOMEM;
 	/* The connection's number is the whole device number, as the kernel packs it. */
 	if (!statx(mount->master, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &what)) {
 		mount->connection = what.stx_dev_minor | what.stx_dev_major << 20;
-		set_read_ahead(&what, read_ahead);
+		set_read_ahead(&what, options->read_ahead);
 	}
 	return 0;
 }
@@ -118,7 +120,7 @@ int mount_create(const struct mount_options *options, struct mount *mount, struc
 	int fd = -1;
 	int error = 0;
 
-	*mount = (struct mount){.master = -1};
+	*mount = (struct mount){.master = -1, .context = -1};
 	why->text[0] = 0;
 	if (context < 0) {
 		error = errno;
@@ -139,7 +141,7 @@ int mount_create(const struct mount_options *options, struct mount *mount, struc
 		}
 	}
 	close(context);
-	return error ? error : find_master(fd, options->read_ahead, mount);
+	return error ? error : find_master(fd, options, mount);
 }
 
 int mount_create_at(const struct mount_options *options, const char *path, uint64_t attributes, struct mount *mount, int *device,
@@ -147,7 +149,7 @@ int mount_create_at(const struct mount_options *options, const char *path, uint6
 {
 	int error;
 
-	*mount = (struct mount){.master = -1};
+	*mount = (struct mount){.master = -1, .context = -1};
 	forked_lock();
 	error = fusermount_mount(options, path, attributes, device, why);
 	if (!error && forked_keep(*device) < 0)
@@ -174,7 +176,15 @@ void mount_close(struct mount *mount)
 {
 	if (mount->master >= 0)
 		forked_close(mount->master);
-	mount->master = -1;
+	if (mount->context >= 0)
+		forked_close(mount->context);
+	mount->master = mount->context = -1;
+}
+
+int mount_shrink(const struct mount *mount)
+{
+	/* Whoever changes a file system's options empties its caches, whatever the change is. */
+	return fsconfig(mount->context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) ? errno : 0;
 }
 
 static int mount_id_of(int fd, const char *path, int flags, uint64_t *id)

@@ -19,6 +19,8 @@ struct mount_options {
 	bool default_permissions;
 	/* Bytes that the kernel may read ahead of a program, and so the size of the READs of one that reads in order. */
 	unsigned read_ahead;
+	/* mount_shrink will be wanted. */
+	bool shrinkable;
 };
 
 /* Puts the reason in words, for EPERM and EINVAL above all. */
@@ -32,6 +34,8 @@ struct mount {
 	int master;
 	/* The master can be cloned; before Linux 6.15 a detached mount cannot, and is attached itself. */
 	bool clonable;
+	/* For mount_shrink, -1: not wanted, or not to be had. Like the master it keeps the connection alive, but no place busy. */
+	int context;
 	/* The connection's number in fusectl. */
 	unsigned connection;
 };
@@ -72,6 +76,12 @@ bool mount_is_tenon(const char *path, const char *subtype);
 
 /* Takes away a mount of this type at path whose process is gone: everything in it answers ENOTCONN. */
 void mount_clear_dead(const char *path, const char *subtype);
+
+/*
+ * Makes the kernel forget every file and name of this file system that is not in use. Writes what it has cached first, so never to be
+ * called by who serves that. 0 or an errno value.
+ */
+int mount_shrink(const struct mount *mount);
 
 /* Cuts the connection: every caller gets an error. 0 or an errno value. */
 int mount_abort(const struct mount *mount);

@@ -13,6 +13,7 @@
 #include "channel/fusermount.h"
 #include "channel/guard.h"
 #include "channel/mount.h"
+#include "component/pruner.h"
 #include "component/workers.h"
 #include "volume/volume.h"
 #include "wire/decode.h"
@@ -66,6 +67,7 @@ struct session {
 	 */
 	struct control *control;
 	char control_why[256];
+	struct pruner pruner;
 	pthread_t service;
 	bool has_service;
 	/* Wakes the service thread. */

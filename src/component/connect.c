@@ -107,6 +107,7 @@ static struct mount_options options_of(const struct session *session)
 		.allow_other = properties->allow_other,
 		.default_permissions = properties->default_permissions,
 		.read_ahead = CHANNEL_BODY_MAX,
+		.shrinkable = properties->max_cached_nodes,
 	};
 }
 
@@ -198,8 +199,10 @@ static int begin(struct session *session, struct point *point, int device)
 		volume->channel = session->channel;
 		error = workers_start(&session->workers, volume, session->channel, session->wake);
 	}
-	if (!error)
+	if (!error) {
+		pruner_start(session);
 		return 0;
+	}
 	drop_channel(session);
 	return component_fail(volume, error, "%s: cannot mount here: %s", point->real, strerror(error));
 }
@@ -261,6 +264,7 @@ static void forget_everything(struct tenon_volume *volume)
 
 void disconnect(struct session *session)
 {
+	pruner_stop(session);
 	/* The last reference: the kernel writes what it has cached, served by the workers, and ends the connection. */
 	mount_close(&session->mount);
 	if (!session->channel)

@@ -220,7 +220,7 @@ static void write_now(struct json *json, struct session *session)
 	unsigned threads;
 
 	volume_lock(volume);
-	nodes = volume->tree.node_count;
+	nodes = volume->tree.nodes.count;
 	handles = volume->handles.count;
 	volume_unlock(volume);
 	pthread_mutex_lock(&workers->lock);

@@ -47,7 +47,7 @@ int session_new(struct tenon_volume *volume)
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->changed, NULL);
 	session->volume = volume;
-	session->mount.master = session->device = session->mountinfo = session->guard.file = -1;
+	session->mount.master = session->mount.context = session->device = session->mountinfo = session->guard.file = -1;
 	session->owner = getpid();
 	session->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	volume->session = session;
@@ -146,6 +146,8 @@ int session_start(struct session *session)
 	/* Without the privilege to mount, the channel comes with the first mounting point. */
 	error = session->channel ? workers_start(&session->workers, volume, session->channel, session->wake) : 0;
 	if (!error) {
+		if (session->channel)
+			pruner_start(session);
 		error = service_start(session);
 		if (error)
 			service_finish(session);

@@ -113,6 +113,7 @@ enum wire_opcode {
 #define WIRE_FOPEN_PARALLEL_DIRECT_WRITES (1u << 6)
 
 #define WIRE_NOTIFY_INVAL_INODE 2
+#define WIRE_NOTIFY_PRUNE 9
 
 struct wire_in_header {
 	uint32_t len;
@@ -421,6 +422,13 @@ struct wire_notify_inval_inode_out {
 	uint64_t ino;
 	int64_t off;
 	int64_t len;
+};
+
+/* Followed by as many node ids. */
+struct wire_notify_prune_out {
+	uint32_t count;
+	uint32_t padding;
+	uint64_t spare;
 };
 
 #endif

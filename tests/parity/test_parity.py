@@ -13,7 +13,7 @@ from .steps import SCENARIOS
 
 VARIANTS = ("file_cache=none", "metadata_cache_enabled=false", "FileCachePolicyWriteThrough=true",
             "fire_all_open_close_events=true", "serialize_access=true", "implicit_open=true",
-            "support_posix_unlink_rename=false")
+            "support_posix_unlink_rename=false", "max_cached_nodes=4")
 # The variants concern the engine more than the drive, so the slower drive gets those that change what it is asked.
 VAULT_VARIANTS = VARIANTS if os.environ.get("TENON_THOROUGH") else \
     ("file_cache=none", "FileCachePolicyWriteThrough=true", "support_posix_unlink_rename=false")
