@@ -5,9 +5,11 @@
 #include "commands.h"
 #include "suggest.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <tenon.h>
+#include <unistd.h>
 
 struct command {
 	const char *name;
@@ -51,6 +53,8 @@ static int unknown(const char *name, struct why *why)
 
 static int run(int argc, char **argv, struct why *why)
 {
+	if (argc > 0 && is_helper(argv[0]))
+		return command_helper(argc, argv, why);
 	if (argc < 2)
 		return why_usage(why, "say what to do: tenon --help lists the commands");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
@@ -68,13 +72,26 @@ static int run(int argc, char **argv, struct why *why)
 	return unknown(argv[1], why);
 }
 
+/* Whoever closed the standard streams would get what we write to them into files that have their numbers. */
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct why why = {.status = STATUS_FAILED};
 
+	fill_standard_streams();
 	if (!run(argc, argv, &why))
 		return 0;
 	if (why.text[0])
-		fprintf(stderr, "tenon: %s\n", why.text);
+		fprintf(stderr, "%s: %s\n", argc > 0 && is_helper(argv[0]) ? "mount.fuse.tenon" : "tenon", why.text);
 	return why.status;
 }

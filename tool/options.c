@@ -35,9 +35,16 @@ static const struct setting aliases[] = {
 	{"fsname", "MountSource", NULL},
 };
 
-/* What fstab(5) entries carry for others to read. */
-static const char *const ignored[] = {"auto",	"noauto",  "user", "nouser", "users",
-				      "nofail", "_netdev", "x-*",  "X-*",    "comment=*"};
+/*
+ * What fstab(5) entries carry for others to read, what mount(8) says of its own accord, and what means nothing here: access
+ * times, for one, are the drive's.
+ */
+static const char *const ignored[] = {
+	"auto",		 "noauto",    "user",	  "user=*",	"nouser",     "users",	     "nousers",	 "group",
+	"nogroup",	 "owner",     "noowner",  "nofail",	"_netdev",    "x-*",	     "X-*",	 "comment=*",
+	"helper=*",	 "uhelper=*", "diratime", "nodiratime", "norelatime", "strictatime", "lazytime", "nolazytime",
+	"nostrictatime", "mand",      "nomand",	  "iversion",	"noiversion", "silent",	     "loud",
+};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -50,6 +57,19 @@ static bool take_flag(struct options *options, const char *item)
 		}
 	}
 	return false;
+}
+
+static bool take_switch(struct options *options, const char *item)
+{
+	if (!strcmp(item, "sync") || !strcmp(item, "dirsync"))
+		options->sync = true;
+	else if (!strcmp(item, "async"))
+		options->sync = false;
+	else if (!strcmp(item, "remount"))
+		options->remount = true;
+	else
+		return false;
+	return true;
 }
 
 static bool is_ignored(const char *item)
@@ -87,7 +107,7 @@ static int add_item(struct options *options, char *item, struct why *why)
 {
 	char *value;
 
-	if (!*item || take_flag(options, item) || is_ignored(item))
+	if (!*item || take_flag(options, item) || take_switch(options, item) || is_ignored(item))
 		return 0;
 	value = strchr(item, '=');
 	if (value)
@@ -179,6 +199,8 @@ int options_apply(const struct options *options, tenon_volume *volume, struct wh
 		const struct setting *setting = &options->settings[i];
 		int error = tenon_set_property(volume, setting->name, setting->value);
 
+		if (error == ENOENT && options->sloppy)
+			continue;
 		if (error)
 			return refuse(setting, error, tenon_get_last_error(volume), why);
 	}

@@ -21,6 +21,12 @@ struct setting {
 struct options {
 	/* TENON_MOUNT_* bits. */
 	uint32_t flags;
+	/* Writes reach the drive before they return. */
+	bool sync;
+	/* What is mounted is to change, nothing is to be mounted. */
+	bool remount;
+	/* Options that nobody knows are left out. */
+	bool sloppy;
 	/* NULL: messages go to syslog. */
 	const char *log;
 	struct setting *settings;
