@@ -15,6 +15,19 @@ int command_umount(int argc, char **argv, struct why *why);
 int command_list(int argc, char **argv, struct why *why);
 int command_check(int argc, char **argv, struct why *why);
 
+/* For the shells: what could be the last of these words. */
+int command_complete(int argc, char **argv, struct why *why);
+
+/* All commands of tenon; summary NULL: not one that people type. */
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv, struct why *why);
+	const char *summary;
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
 /* The program's own name says whether mount(8) calls it, as /sbin/mount.fuse.tenon. */
 bool is_helper(const char *program);
 /* With exit codes of its own: those of mount(8). */

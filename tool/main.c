@@ -11,19 +11,17 @@
 #include <tenon.h>
 #include <unistd.h>
 
-struct command {
-	const char *name;
-	int (*run)(int argc, char **argv, struct why *why);
-};
-
-static const struct command commands[] = {
-	{"mount", command_mount},
-	{"umount", command_umount},
-	{"list", command_list},
-	{"check", command_check},
+const struct command commands[] = {
+	{"mount", command_mount, "show a drive at a directory"},
+	{"umount", command_umount, "end a drive and wait until everything is in its file"},
+	{"list", command_list, "which drives are mounted"},
+	{"check", command_check, "is a vault sound?"},
+	{"complete", command_complete, NULL},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+const size_t command_count = COMMANDS;
 
 static const char help[] =
 	"Usage: tenon COMMAND ...\n"
@@ -41,11 +39,14 @@ static int unknown(const char *name, struct why *why)
 {
 	const char *names[COMMANDS];
 	char buffer[SHORT_NAME];
+	size_t count = 0;
 	const char *near;
 
-	for (size_t i = 0; i < COMMANDS; i++)
-		names[i] = commands[i].name;
-	near = suggest(name, names, COMMANDS);
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (commands[i].summary)
+			names[count++] = commands[i].name;
+	}
+	near = suggest(name, names, count);
 	if (near)
 		return why_usage(why, "there is no command '%s': did you mean '%s'?", short_name(name, buffer), near);
 	return why_usage(why, "there is no command '%s': tenon --help lists them", short_name(name, buffer));

@@ -43,4 +43,10 @@ void options_free(struct options *options);
 /* Sets the volume's properties in the order in which they were given. */
 int options_apply(const struct options *options, tenon_volume *volume, struct why *why);
 
+/*
+ * Prints what the last item of a list of options could be, for a shell: each line is before, the list with that item, a tab,
+ * and a few words about it.
+ */
+void options_offer(const char *before, const char *list);
+
 #endif

@@ -35,7 +35,7 @@ def test_a_relative_vault(machine):
 FSTAB_OPTIONS = [
     "defaults", "noauto", "auto,rw", "user", "users", "nouser", "group", "owner", "noauto,user,exec", "nofail,_netdev", "defaults,nofail",
     "x-systemd.automount,x-systemd.requires=network.target", "x-gvfs-show,x-gvfs-name=Notes", "X-mount.mkdir", "comment=mine",
-    "sync", "async", "dirsync", "relatime", "norelatime", "strictatime", "nostrictatime", "noatime", "atime", "nodiratime", "diratime",
+    "sync", "async", "relatime", "norelatime", "strictatime", "nostrictatime", "noatime", "atime", "nodiratime", "diratime",
     "lazytime", "nolazytime", "mand", "nomand", "iversion", "noiversion", "silent", "loud", "suid,dev,exec", "nosuid,nodev,noexec", "ro",
     "file_cache=none,metadata_cache_enabled=false,allow_other", "uid=1000,gid=1000,umask=022", "fsname=Notes", "log=/run/log",
 ]
@@ -53,7 +53,7 @@ def test_fstab_line(machine, options):
     # These two are left out by mount(8) itself unless they are asked for: dev and suid are its defaults.
     assert ("nodev" in there["options"]) == ("nosuid" in there["options"]) == (
         options in ("user", "users", "group", "owner", "noauto,user,exec", "nosuid,nodev,noexec"))
-    assert ("sync" in there["inner"]) == (options in ("sync", "dirsync"))
+    assert ("sync" in there["inner"]) == (options == "sync")
     assert machine.ok("umount", point) == ""
     assert machine.mounted(point) is None
 
