@@ -102,10 +102,13 @@ def roff_prose(text):
 
 
 def fold_code(text):
-    """Code for a screen of 80 columns: declarations are folded after commas."""
+    """Code for a screen of 80 columns: declarations are folded, after commas."""
     for line in re.sub(r",\n\s+", ", ", text.rstrip()).replace("\t", "    ").split("\n"):
         indent = line[:len(line) - len(line.lstrip())] + "    "
-        yield from textwrap.wrap(line, 72, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False) or [""]
+        # Only the blanks after commas may become line ends.
+        whole = re.sub(r"(?<!,) ", "\0", line)
+        folded = textwrap.wrap(whole, 72, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+        yield from (part.replace("\0", " ") for part in folded or [""])
 
 
 def man(page, version, date):
