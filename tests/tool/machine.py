@@ -15,9 +15,10 @@ from typing import Iterator, Optional
 
 import pytest
 
+from installed import install, keep_log, option
+
 from .conftest import LIMIT, unescape
 
-BUILD = pathlib.Path(os.environ.get("BUILD") or pathlib.Path(__file__).resolve().parents[2] / "build").resolve()
 SETUP = """
 mount -t tmpfs -o mode=755 none /run
 mkdir /run/mount
@@ -35,8 +36,8 @@ class Machine:
         self.fstab_file = folder / "fstab"
         self.fstab_file.touch()
         installed = folder / "installed"
-        subprocess.run(["meson", "install", "--no-rebuild", "--quiet", "-C", BUILD, "--destdir", installed, "--tags", "runtime"],
-                       check=True, timeout=LIMIT, stdout=subprocess.DEVNULL)
+        with keep_log(folder / "install-log"):
+            install(installed, "--tags", "runtime")
         script = SETUP.format(installed=shlex.quote(str(installed)), sbin=os.path.realpath("/sbin"),
                               fstab=shlex.quote(str(self.fstab_file)))
         self.keeper = subprocess.Popen(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--mount-proc",
@@ -101,16 +102,11 @@ class Machine:
         return left
 
 
-def prefix() -> str:
-    options = json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text(encoding="utf-8"))
-    return next(option["value"] for option in options if option["name"] == "prefix")
-
-
 @pytest.fixture(scope="module")
 def machine(need) -> Iterator[Machine]:
     need("root", os.geteuid() == 0, "not root")
     need("mount", os.access("/dev/fuse", os.R_OK | os.W_OK), "/dev/fuse cannot be used")
-    if prefix() != "/usr/local":
+    if option("prefix") != "/usr/local":
         pytest.skip("the build is for another prefix than /usr/local, and what is installed there cannot be hidden")
     with tempfile.TemporaryDirectory(prefix="tenon-machine-", ignore_cleanup_errors=True) as name:
         os.chmod(name, 0o755)
