@@ -244,6 +244,8 @@ int command_complete(int argc, char **argv, struct why *why)
 		offer_commands();
 		return 0;
 	}
+	if (argc == 3 && !strcmp(argv[1], "help"))
+		offer_commands();
 	for (size_t i = 0; i < command_count; i++) {
 		if (!strcmp(argv[1], commands[i].name) && commands[i].summary)
 			position.command = &commands[i];

@@ -3,6 +3,7 @@
  * name.
  */
 #include "commands.h"
+#include "plan.h"
 #include "suggest.h"
 
 #include <fcntl.h>
@@ -33,7 +34,7 @@ static const char help[] =
 	"  tenon list                          which drives are mounted; --verbose says more\n"
 	"  tenon check NAME.vault              is the vault sound?\n"
 	"\n"
-	"tenon COMMAND --help says more; tenon --version says which version this is.\n";
+	"tenon help COMMAND says more; tenon --version says which version this is.\n";
 
 static int unknown(const char *name, struct why *why)
 {
@@ -46,31 +47,55 @@ static int unknown(const char *name, struct why *why)
 		if (commands[i].summary)
 			names[count++] = commands[i].name;
 	}
+	if (plan_is_drive(name))
+		return why_usage(why, "there is no command '%s': a drive is mounted with tenon mount %s MOUNTPOINT",
+				 short_name(name, buffer), short_name(name, buffer));
 	near = suggest(name, names, count);
 	if (near)
 		return why_usage(why, "there is no command '%s': did you mean '%s'?", short_name(name, buffer), near);
 	return why_usage(why, "there is no command '%s': tenon --help lists them", short_name(name, buffer));
 }
 
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* tenon help mount is tenon mount --help. */
+static int say_help(int argc, char **argv, struct why *why)
+{
+	const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
+	char option[] = "--help";
+	char *arguments[] = {argc > 2 ? argv[2] : NULL, option, NULL};
+
+	if (command && command->summary)
+		return command->run(2, arguments, why);
+	if (argc > 2)
+		return unknown(argv[2], why);
+	fputs(help, stdout);
+	return 0;
+}
+
 static int run(int argc, char **argv, struct why *why)
 {
+	const struct command *command;
+
 	if (argc > 0 && is_helper(argv[0]))
 		return command_helper(argc, argv, why);
 	if (argc < 2)
 		return why_usage(why, "say what to do: tenon --help lists the commands");
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-		fputs(help, stdout);
-		return 0;
-	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return say_help(argc, argv, why);
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
 		printf("tenon %s\n", tenon_version());
 		return 0;
 	}
-	for (size_t i = 0; i < COMMANDS; i++) {
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1, why);
-	}
-	return unknown(argv[1], why);
+	command = find_command(argv[1]);
+	return command ? command->run(argc - 1, argv + 1, why) : unknown(argv[1], why);
 }
 
 /* Whoever closed the standard streams would get what we write to them into files that have their numbers. */

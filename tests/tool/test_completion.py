@@ -4,6 +4,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 
@@ -156,6 +157,26 @@ def test_mounted_drives(offered, bench, real):
     places = {place.replace("\\", "") for place in offered("tenon umount ")}
     assert {str(bench.point), str(blanks)} <= places and "/proc" not in places
     assert offered(f"tenon umount {bench.point.parent}/m") == {str(bench.point)}
+
+
+def test_help_of_a_command(offered):
+    assert offered("tenon help um") == {"umount"}
+
+
+def test_every_option_is_offered(bench):
+    """What getopt knows is in the help, which is where completion has it from."""
+    for source in sorted((REPOSITORY / "tool").glob("*.c")):
+        options = re.findall(r'^\t\{"([a-z-]+)", (?:no|required)_argument,', source.read_text(encoding="utf-8"), re.M)
+        if options:
+            assert {f"--{option}" for option in options} <= {line.split("\t")[0] for line in bench.ok("complete", source.stem, "-").splitlines()}
+
+
+def test_every_property_and_setting_is_offered(bench):
+    api = tomllib.loads((REPOSITORY / "api" / "cbfs.toml").read_text(encoding="utf-8"))
+    lines = bench.ok("complete", "mount", "-o", "").splitlines()
+    summaries = dict(line.split("\t") for line in lines)
+    assert {f"{item['name']}=" for item in api["property"] + api["setting"] if not item.get("readonly")} <= set(summaries)
+    assert all(summaries.values())
 
 
 def test_nothing_more(offered):
