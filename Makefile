@@ -71,6 +71,7 @@ help:
 	@echo 'make setup       install what is missing (NEED="build test deep" chooses; default: $(NEED))'
 	@echo 'make lint        formatting, clang-tidy, cppcheck, shellcheck, manual pages'
 	@echo 'make check-deep  the tests under sanitizers, longer random runs, and lint: takes long'
-	@echo 'make install     into PREFIX (default /usr/local), below DESTDIR'
+	@echo 'make install     into PREFIX (default /usr/local), below DESTDIR; as root'
+	@echo '                 (without: MESON_OPTIONS=-Dmount-helper-dir= and a PREFIX of your own)'
 	@echo 'make uninstall   remove what the last make install has installed'
 	@echo 'make clean       remove what was built'

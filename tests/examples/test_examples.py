@@ -44,6 +44,7 @@ def hello(request, base, need):
     command, environment = [BUILD / "examples" / "hello"], None
     if request.param.startswith("hello"):
         copy = request.getfixturevalue("installed")
+        need("c++", (copy.examples / request.param).exists(), "no C++ compiler")
         command, environment = [copy.examples / request.param], {**os.environ, "LD_LIBRARY_PATH": str(copy.library)}
     with subprocess.Popen([*command, point], stdin=subprocess.DEVNULL, env=environment) as program:
         try:
