@@ -5,7 +5,7 @@ _tenon() {
     COMPREPLY=()
     _get_comp_words_by_ref -n := cur words cword || return
     # Readline replaces only what follows the last : or =, where these separate words for it.
-    [[ -z $breaks ]] || before=${cur%"${cur##*[$breaks]}"}
+    [[ -z $breaks ]] || before=${cur%"${cur##*["$breaks"]}"}
     while IFS= read -r line; do
         case $line in
         :vaults) _filedir vault ;;
