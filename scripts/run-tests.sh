@@ -51,6 +51,19 @@ for suite in parity real tool examples bench; do
         --junitxml="${xml[-1]}" "tests/$suite" || failed=1
 done
 
+# The behaviour of file systems once more as the root of a container, who is none of the machine's users.
+if [ "$(id -u)" = 0 ] && "$python" tests/container.py true; then
+    echo "== tests/parity in a container"
+    runtime=$TMPDIR/container
+    mkdir -m 1777 "$runtime"
+    xml+=("$runtime/pytest.xml")
+    XDG_RUNTIME_DIR=$runtime timeout --signal=INT --kill-after=30 "$limit" "$python" tests/container.py \
+        "$python" -m pytest -q -p no:cacheprovider -o faulthandler_timeout=300 --junitxml="${xml[-1]}" \
+        -k "${TENON_THOROUGH:+vault- or }memory-" tests/parity/test_parity.py || failed=1
+else
+    echo "run-tests: skipped: parity in a container (needs root and user namespaces)"
+fi
+
 if [ -n "$(mounts)" ]; then
     mounts | sed 's/^/run-tests: still mounted: /'
     broken=$((broken + 1))
