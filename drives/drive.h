@@ -19,6 +19,11 @@ struct drive_kind {
 	int (*open)(const char *source, bool read_only, void **storage, char *why, size_t why_size);
 	/* Sets the properties the drive needs, after tenon_volume_new and before the user's own options. */
 	int (*configure)(tenon_volume *volume, void *storage);
+	/*
+	 * Says where the drive may log, with NULL for app_data; called once, after open and before the volume is mounted. The lines may
+	 * come from any thread until close returns. NULL where the drive has nothing to say.
+	 */
+	void (*set_log)(void *storage, tenon_log_function *log);
 	/* Closes what open gave, after tenon_delete_storage; nothing is lost. 0, or an errno value and a sentence. Frees storage always. */
 	int (*close)(void *storage, char *why, size_t why_size);
 };

@@ -29,6 +29,8 @@ int ending_prepare(struct ending *ending, struct why *why)
 	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on file sizes is an error of the write that meets it. */
+	signal(SIGXFSZ, SIG_IGN);
 	ending->signals = signalfd(-1, &signals, SFD_CLOEXEC);
 	ending->unmounted = eventfd(0, EFD_CLOEXEC);
 	if (ending->signals < 0 || ending->unmounted < 0)

@@ -97,6 +97,8 @@ static int make_volume(struct service *service, struct why *why)
 	if (error)
 		return why_failed(why, error, "%s: %s", plan->drive, strerror(error));
 	tenon_set_log(service->volume, service->log.line);
+	if (plan->kind->set_log)
+		plan->kind->set_log(service->storage, service->log.line);
 	error = plan->kind->configure(service->volume, service->storage);
 	if (!error)
 		error = tenon_set_property(service->volume, "MountSource", plan->drive);

@@ -120,6 +120,19 @@ static int explain(const struct request *request, int error)
 	return SAY(request, error, "%s cannot be opened: %s", request->path, strerror(error));
 }
 
+/* The log is found by the vault's name: one that is not closed cleanly has its last changes beside the name it was opened by. */
+static int check_log(struct request *request, sqlite3 *db)
+{
+	struct stat st;
+
+	if (stat(request->real, &st) || st.st_nlink < 2 || companion_size(request, "-wal") >= 0 || !database_is_logged(db))
+		return 0;
+	return SAY(request, EINVAL,
+		   "%s was not closed cleanly, and its log is beside another of its %d names (hard links); mount it by that name, or "
+		   "remove the other names",
+		   request->path, (int)st.st_nlink);
+}
+
 static int use_writable(struct request *request, sqlite3 *db)
 {
 	int error = database_take(db);
@@ -140,7 +153,9 @@ static int open_writable(struct request *request, sqlite3 **db)
 
 	if (error)
 		return error;
-	error = use_writable(request, *db);
+	error = check_log(request, *db);
+	if (!error)
+		error = use_writable(request, *db);
 	if (!error)
 		error = database_run(*db, "PRAGMA journal_mode = WAL");
 	if (!error)
@@ -178,8 +193,10 @@ static int open_readable(struct request *request, sqlite3 **db)
 
 	if (error)
 		return error;
+	error = check_log(request, *db);
 	/* Reading once takes a lock that keeps writers out until the database is closed. */
-	error = database_number(*db, "SELECT count(*) FROM sqlite_schema", &ignored);
+	if (!error)
+		error = database_number(*db, "SELECT count(*) FROM sqlite_schema", &ignored);
 	if (!error)
 		error = schema_recognize(*db, request->path, request->why, request->why_size);
 	if (!error)
@@ -193,6 +210,9 @@ static int attempt(struct request *request, sqlite3 **db)
 {
 	int error;
 
+	/* SQLite would take the log of another file for this one's. */
+	if (log_is_used(request->real))
+		return EBUSY;
 	if (!request->read_only)
 		return open_writable(request, db);
 	if (companion_size(request, "-wal") > 0 || companion_size(request, "-journal") > 0) {
@@ -224,6 +244,10 @@ static int say_in_use(const struct request *request)
 		return SAY(request, EBUSY, "%s is in use by this very process; unmount it first", request->path);
 	if (owner)
 		return SAY(request, EBUSY, "%s is in use by another process (%d); unmount it first", request->path, owner);
+	if (log_is_used(request->real))
+		return SAY(request, EBUSY,
+			   "%s has taken the place of a vault that is still in use; unmount that first, so that %s-wal is gone",
+			   request->path, request->path);
 	return SAY(request, EBUSY, "%s is in use by another process; unmount it first", request->path);
 }
 

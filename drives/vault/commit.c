@@ -14,13 +14,6 @@ enum {
 	LOG_BYTES = 32 * 1024 * 1024,
 };
 
-void note_loss(struct store *store, int error)
-{
-	store->losses++;
-	store->loss_error = error;
-	store->loss_untold = true;
-}
-
 /* SQLite has rolled everything back to the last commit. */
 static void note_rollback(struct store *store, int error)
 {
@@ -54,7 +47,7 @@ static int run(struct store *store, enum statement which)
 	return sql_run(store, sql_use(store, which));
 }
 
-static void give_up(struct store *store, int error)
+void give_up(struct store *store, int error)
 {
 	if (!sqlite3_get_autocommit(store->db))
 		(void)database_run(store->db, "ROLLBACK");
@@ -64,6 +57,9 @@ static void give_up(struct store *store, int error)
 /* A failure loses nothing: the log stays, and the next commit says again how long it is. */
 static void copy_log(struct store *store)
 {
+	/* What SQLite finds unsynced it syncs, and then nobody else hears of a failure. */
+	if (log_sync_locked(store))
+		return;
 	(void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	store->log_frames = 0;
 }
@@ -73,7 +69,7 @@ int commit_now(struct store *store)
 	int error;
 
 	if (!store->in_transaction)
-		return 0;
+		return store->astray ? EIO : 0;
 	error = run(store, ST_COMMIT);
 	if (error) {
 		give_up(store, error);
@@ -83,9 +79,10 @@ int commit_now(struct store *store)
 	store->pending = store->changes = 0;
 	store->commits++;
 	pthread_cond_signal(&store->wake);
-	if ((int64_t)store->log_frames * store->page_size >= LOG_BYTES)
+	error = check_files(store);
+	if (!error && (int64_t)store->log_frames * store->page_size >= LOG_BYTES)
 		copy_log(store);
-	return 0;
+	return error;
 }
 
 int checkpoint_now(struct store *store)
@@ -115,7 +112,7 @@ static int begin_transaction(struct store *store)
 
 int change_begin(struct store *store, int64_t bytes)
 {
-	int error = store->options.read_only ? EROFS : space_check(store, bytes);
+	int error = store->options.read_only || store->broken ? EROFS : space_check(store, bytes);
 
 	if (!error)
 		error = begin_transaction(store);

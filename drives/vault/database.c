@@ -69,18 +69,37 @@ int database_open(const char *path, bool read_only, sqlite3 **db)
 	return error;
 }
 
+bool database_is_logged(sqlite3 *db)
+{
+	/* The format's version for reading: 2 with a log. */
+	enum { READ_VERSION = 19 };
+	unsigned char version = 0;
+	sqlite3_file *file = NULL;
+
+	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
+		return false;
+	/* By SQLite's own descriptor: closing another one would drop the locks that this process has on the file. */
+	return file->pMethods->xRead(file, &version, 1, READ_VERSION) == SQLITE_OK && version == 2;
+}
+
 int database_take(sqlite3 *db)
 {
 	/* In exclusive locking mode the lock outlives the transaction. */
 	return database_run(db, "BEGIN EXCLUSIVE; COMMIT");
 }
 
-int database_settle(sqlite3 *db)
+int database_merge(sqlite3 *db)
 {
 	int rc = sqlite3_exec(db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return sql_error(db, rc);
+}
 
-	return rc == SQLITE_OK ? database_run(db, "PRAGMA journal_mode = DELETE") : sql_error(db, rc);
+int database_settle(sqlite3 *db)
+{
+	int error = database_merge(db);
+
+	return error ? error : database_run(db, "PRAGMA journal_mode = DELETE");
 }

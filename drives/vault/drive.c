@@ -15,15 +15,31 @@ enum {
 	WAIT_MS = 10000,
 };
 
+static void tell(void *arg, const char *sentence)
+{
+	struct vault *vault = arg;
+	tenon_log_function *log = vault->log;
+
+	if (log)
+		log(NULL, sentence);
+}
+
+static void vault_set_log(void *storage, tenon_log_function *log)
+{
+	((struct vault *)storage)->log = log;
+}
+
 static int vault_open(const char *source, bool read_only, void **storage, char *why, size_t why_size)
 {
+	struct vault *vault = calloc(1, sizeof *vault);
 	const struct store_options options = {
 		.read_only = read_only,
 		.wait_ms = WAIT_MS,
 		.is_hidden = tenon_is_hidden_name,
 		.hidden_prefix = ".tenon-nameless-",
+		.tell = tell,
+		.tell_arg = vault,
 	};
-	struct vault *vault = calloc(1, sizeof *vault);
 	int error;
 
 	if (!vault) {
@@ -73,5 +89,6 @@ const struct drive_kind vault_drive = {
 	.events = &vault_events,
 	.open = vault_open,
 	.configure = vault_configure,
+	.set_log = vault_set_log,
 	.close = vault_close,
 };

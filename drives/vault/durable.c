@@ -9,15 +9,38 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+static int open_log(const char *path)
+{
+	char log[PATH_MAX + 8];
+
+	snprintf(log, sizeof log, "%s-wal", path);
+	return open(log, O_RDONLY | O_CLOEXEC);
+}
 
 int log_open(struct store *store)
 {
-	char path[PATH_MAX + 8];
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
 
-	snprintf(path, sizeof path, "%s-wal", store->path);
-	store->log_fd = open(path, O_RDONLY | O_CLOEXEC);
-	return store->log_fd < 0 ? errno : 0;
+	store->log_fd = open_log(store->path);
+	if (store->log_fd < 0)
+		return errno;
+	/* A mark for log_is_used; where there are no such locks it is missed by nobody else. */
+	(void)fcntl(store->log_fd, F_OFD_SETLK, &lock);
+	return 0;
+}
+
+bool log_is_used(const char *path)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = open_log(path);
+	bool used = fd >= 0 && !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+
+	if (fd >= 0)
+		close(fd);
+	return used;
 }
 
 /* One after the other, so that the wait of one serves all who came meanwhile. */
@@ -28,11 +51,37 @@ static int sync_commits(struct store *store, uint64_t wanted)
 
 	pthread_mutex_lock(&store->sync_lock);
 	commits = store->commits;
+	/*
+	 * The kernel forgets what it could not write and reports it once. Later commits would be on the far side of a hole,
+	 * where nobody finds them after a crash, so none of them is ever said to be durable.
+	 */
+	if (store->synced < wanted && !store->log_error)
+		store->log_error = fdatasync(store->log_fd) ? errno : 0;
 	if (store->synced < wanted)
-		error = fdatasync(store->log_fd) ? errno : 0;
+		error = store->log_error;
 	if (!error && store->synced < wanted)
 		store->synced = commits;
 	pthread_mutex_unlock(&store->sync_lock);
+	return error;
+}
+
+static void log_failed(struct store *store, int error)
+{
+	char why[128];
+
+	if (store->broken)
+		return;
+	snprintf(why, sizeof why, "could not be written to the disk (%s)", strerror(error));
+	store_break(store, why);
+	give_up(store, error);
+}
+
+int log_sync_locked(struct store *store)
+{
+	int error = sync_commits(store, store->commits);
+
+	if (error)
+		log_failed(store, error);
 	return error;
 }
 
@@ -43,7 +92,7 @@ int log_sync(struct store *store)
 	if (!error)
 		return 0;
 	store_lock(store);
-	note_loss(store, error);
+	log_failed(store, error);
 	store_unlock(store);
 	return error;
 }

@@ -13,6 +13,8 @@ struct vault {
 	struct store *store;
 	/* Which losses were told to those who flush without having a file open. */
 	unsigned losses_told;
+	/* NULL as long as there is nowhere to log. */
+	_Atomic(tenon_log_function *) log;
 };
 
 extern const tenon_events vault_events;

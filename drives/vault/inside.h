@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <sys/types.h>
 
 enum {
 	VAULT_APPLICATION_ID = 0x54656E56, /* "TenV" */
@@ -98,9 +99,16 @@ struct store {
 	_Atomic uint64_t commits;
 	uint64_t synced;
 	pthread_mutex_t sync_lock;
+	/* Why the log could not be made durable; guarded by sync_lock. Nothing that is in it counts from then on. */
+	int log_error;
 	unsigned losses;
 	int loss_error;
 	bool loss_untold;
+	/* No more changes; and its files are no longer where they were. */
+	bool broken;
+	bool astray;
+	dev_t device;
+	ino_t inode;
 
 	pthread_t committer;
 	bool committer_runs;
@@ -132,8 +140,8 @@ int sql_error(sqlite3 *db, int rc);
 /* commit.c */
 void store_lock(struct store *store);
 void store_unlock(struct store *store);
-/* Remembers that changes are lost, for those who ask for durability next. */
-void note_loss(struct store *store, int error);
+/* Undoes everything since the last commit and makes that known. */
+void give_up(struct store *store, int error);
 /*
  * A change that happens whole or not at all: change_begin, the work if that was 0, and change_end with the work's result,
  * which gives the change's own. bytes is what it adds, about; 0 for one that frees space.
@@ -145,11 +153,25 @@ int commit_now(struct store *store);
 /* Commits and copies the log into the database, which makes it durable as well. */
 int checkpoint_now(struct store *store);
 
+/* trouble.c */
+/* Remembers that changes are lost, for those who ask for durability next. */
+void note_loss(struct store *store, int error);
+/* No more changes from here on; why goes after the vault's path. */
+void store_break(struct store *store, const char *why);
+/* Remembers which file the vault is, for check_files. */
+int remember_file(struct store *store);
+/* EIO, and no more changes, when the vault or its log is no longer there under its name: nobody would find what is written. */
+int check_files(struct store *store);
+
 /* durable.c */
-/* Opens the log, which log_sync makes durable. */
+/* Opens the log, which log_sync makes durable, and marks it as in use. */
 int log_open(struct store *store);
+/* Whether the log of a vault is one that somebody is using, though nobody may use the vault: it then is another vault's. */
+bool log_is_used(const char *path);
 /* Waits until all commits so far are on stable storage. Expects the lock not to be held, so that nobody else waits. */
 int log_sync(struct store *store);
+/* The same where the lock is held. */
+int log_sync_locked(struct store *store);
 int committer_start(struct store *store);
 void committer_stop(struct store *store);
 
@@ -230,9 +252,13 @@ int database_open(const char *path, bool read_only, sqlite3 **db);
 int database_run(sqlite3 *db, const char *sql);
 /* The integer that a query gives; ENOENT where it gives nothing. */
 int database_number(sqlite3 *db, const char *sql, int64_t *number);
+/* Whether the file's last changes may be in a log; asked before anything else is done with it. */
+bool database_is_logged(sqlite3 *db);
 /* Keeps everybody else out, until the database is closed, and changes from now on through a log. */
 int database_take(sqlite3 *db);
-/* Puts the log into the database, so that one file is left. */
+/* Puts the log into the database, durably, and empties it. */
+int database_merge(sqlite3 *db);
+/* The same, so that one file is left. */
 int database_settle(sqlite3 *db);
 
 /* schema.c */

@@ -47,7 +47,12 @@ static int start(struct store *store)
 	if (error || store->options.read_only)
 		return error;
 	sqlite3_wal_hook(store->db, count_frames, store);
-	error = log_open(store);
+	error = remember_file(store);
+	if (!error)
+		error = log_open(store);
+	/* What a crash left in the log need not have reached the disk: it must, before anything comes after it. */
+	if (!error)
+		error = database_merge(store->db);
 	/* From here on it is the store that syncs the log, when its commits are to be durable. */
 	if (!error)
 		error = database_run(store->db, "PRAGMA synchronous = NORMAL");
@@ -111,10 +116,23 @@ int store_open(const char *path, const struct store_options *options, struct sto
 		return 0;
 	}
 	sql_finalize_all(new);
-	if (new->db && !options->read_only)
+	if (new->db && !options->read_only && !new->broken)
 		(void)database_settle(new->db);
 	store_free(new);
 	return error;
+}
+
+static int say_broken(const struct store *store, char *why, size_t why_size)
+{
+	if (store->astray)
+		return say(why, why_size, EIO,
+			   "%s or its log was moved, replaced or deleted while it was mounted; what is stored is in the file that "
+			   "was there, whatever its name is now",
+			   store->path);
+	return say(why, why_size, store->log_error,
+		   "the last changes to %s could not be written to the disk and may be lost: %s; keep %s-wal beside it, the next "
+		   "mount needs both",
+		   store->path, strerror(store->log_error), store->path);
 }
 
 static int settle(struct store *store, char *why, size_t why_size)
@@ -123,8 +141,15 @@ static int settle(struct store *store, char *why, size_t why_size)
 
 	store_lock(store);
 	(void)commit_now(store);
+	if (!store->astray)
+		(void)log_sync_locked(store);
 	store_unlock(store);
 	sql_finalize_all(store);
+	/* Whatever is under its name now, and the log beside that, may be somebody else's. */
+	if (store->astray)
+		(void)database_merge(store->db);
+	if (store->broken)
+		return say_broken(store, why, why_size);
 	error = database_settle(store->db);
 	if (store->loss_untold)
 		return say(why, why_size, store->loss_error, "the last changes to %s could not be stored and are lost: %s",

@@ -43,6 +43,12 @@ static const char *const statement_texts[ST_COUNT] = {
 	[ST_LABEL_PUT] = "REPLACE INTO meta(key, value) VALUES('label', ?1)",
 };
 
+/* What a user can do something about keeps its number. */
+static int io_error(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EROFS ? error : EIO;
+}
+
 int sql_error(sqlite3 *db, int rc)
 {
 	switch (rc & 0xFF) {
@@ -71,7 +77,7 @@ int sql_error(sqlite3 *db, int rc)
 	case SQLITE_AUTH:
 		return EACCES;
 	default:
-		return sqlite3_system_errno(db) == EDQUOT ? EDQUOT : EIO;
+		return io_error(sqlite3_system_errno(db));
 	}
 }
 

@@ -28,6 +28,12 @@ struct store_options {
 	/* Tells names that nobody is to see; those in the root that begin with hidden_prefix are deleted at open. May be NULL. */
 	bool (*is_hidden)(const char *name);
 	const char *hidden_prefix;
+	/*
+	 * Told at once, in one sentence, when changes are lost or no more can be made. Called by any thread that calls the store, or
+	 * by the store's own; must not call the store. May be NULL.
+	 */
+	void (*tell)(void *tell_arg, const char *sentence);
+	void *tell_arg;
 };
 
 struct store_node {
