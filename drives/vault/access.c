@@ -121,11 +121,11 @@ static int explain(const struct request *request, int error)
 }
 
 /* The log is found by the vault's name: one that is not closed cleanly has its last changes beside the name it was opened by. */
-static int check_log(struct request *request, sqlite3 *db)
+static int check_log(struct request *request, bool had_log, sqlite3 *db)
 {
 	struct stat st;
 
-	if (stat(request->real, &st) || st.st_nlink < 2 || companion_size(request, "-wal") >= 0 || !database_is_logged(db))
+	if (had_log || stat(request->real, &st) || st.st_nlink < 2 || !database_is_logged(db))
 		return 0;
 	return SAY(request, EINVAL,
 		   "%s was not closed cleanly, and its log is beside another of its %d names (hard links); mount it by that name, or "
@@ -153,7 +153,7 @@ static int open_writable(struct request *request, sqlite3 **db)
 
 	if (error)
 		return error;
-	error = check_log(request, *db);
+	error = check_log(request, had_log, *db);
 	if (!error)
 		error = use_writable(request, *db);
 	if (!error)
@@ -188,12 +188,13 @@ static int recover(struct request *request)
 
 static int open_readable(struct request *request, sqlite3 **db)
 {
+	bool had_log = companion_size(request, "-wal") >= 0;
 	int64_t ignored;
 	int error = database_open(request->real, true, db);
 
 	if (error)
 		return error;
-	error = check_log(request, *db);
+	error = check_log(request, had_log, *db);
 	/* Reading once takes a lock that keeps writers out until the database is closed. */
 	if (!error)
 		error = database_number(*db, "SELECT count(*) FROM sqlite_schema", &ignored);
