@@ -146,11 +146,33 @@ static int use_writable(struct request *request, sqlite3 *db)
 	return schema_recognize(db, request->path, request->why, request->why_size);
 }
 
+/*
+ * What a crash left in the log need not have reached the disk, even when it can be read: it must, before the database is changed
+ * by it. Then everything begins anew with a log of which that is known. What is no vault is left alone.
+ */
+static int renew_log(const struct request *request)
+{
+	char ignored[1];
+	sqlite3 *db;
+	int error = database_open(request->real, false, &db);
+
+	if (error)
+		return error;
+	error = database_take(db);
+	if (!error && !schema_recognize(db, request->path, ignored, sizeof ignored))
+		error = database_renew_log(db);
+	sqlite3_close(db);
+	return error;
+}
+
 static int open_writable(struct request *request, sqlite3 **db)
 {
-	bool had_log = companion_size(request, "-wal") >= 0;
-	int error = database_open(request->real, false, db);
+	int64_t log_size = companion_size(request, "-wal");
+	bool had_log = log_size >= 0;
+	int error = log_size > 0 ? renew_log(request) : 0;
 
+	if (!error)
+		error = database_open(request->real, false, db);
 	if (error)
 		return error;
 	error = check_log(request, had_log, *db);

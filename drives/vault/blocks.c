@@ -470,6 +470,8 @@ static int remove_from(struct store *store, struct store_node *node, int64_t key
 
 	if (!error)
 		error = remove_blocks(store, key, last_key(node->id));
+	if (!error && units > 0 && sqlite3_changes(store->db) == 0)
+		error = EUCLEAN;
 	node->allocated -= units * STORE_UNIT;
 	if (node->size > position_of(store, key))
 		node->size = position_of(store, key);

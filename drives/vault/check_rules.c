@@ -26,6 +26,9 @@ static const struct rule rules[] = {
 			      " OR typeof(atime) <> 'integer' OR typeof(mtime) <> 'integer' OR typeof(ctime) <> 'integer'"
 			      " OR typeof(btime) <> 'integer'"},
 	{"the ids of files", "SELECT printf('file %d has an id out of range', id) FROM node WHERE id < 1 OR id > 4294967295"},
+	{"the next id",
+	 "SELECT 'the number of the next file is not known' FROM (SELECT count(*) AS rows, coalesce(sum(typeof(seq) = 'integer' AND seq"
+	 " BETWEEN 1 AND 4294967295), 0) AS good FROM sqlite_sequence WHERE name = 'node') WHERE rows <> 1 OR good <> 1"},
 	{"the types of files",
 	 "SELECT printf('file %d has the impossible mode %o', id, mode) FROM node WHERE mode NOT BETWEEN 0 AND 65535 OR " TYPE
 	 " NOT IN (4096, 8192, 16384, 24576, 32768, 40960, 49152)"},
@@ -35,7 +38,8 @@ static const struct rule rules[] = {
 	{"the times of files", "SELECT printf('file %d has a time that is none', id) FROM node"
 			       " WHERE atime_ns NOT BETWEEN 0 AND 999999999 OR mtime_ns NOT BETWEEN 0 AND 999999999"
 			       " OR ctime_ns NOT BETWEEN 0 AND 999999999 OR btime_ns NOT BETWEEN 0 AND 999999999"},
-	{"the sizes of files", "SELECT printf('file %d has the impossible size %d', id, size) FROM node WHERE size < 0"},
+	{"the sizes of files", "SELECT printf('file %d has the impossible size %d', id, size) FROM node WHERE size < 0"
+			       " OR size > (SELECT value << 31 FROM meta WHERE key = 'block_size')"},
 	{"the sizes of special files",
 	 "SELECT printf('file %d is no regular file and has a size or storage', id) FROM node"
 	 " WHERE " TYPE " <> " REGULAR " AND (allocated <> 0 OR (size <> 0 AND " TYPE " <> " SYMLINK "))"},

@@ -5,6 +5,9 @@
 #include "inside.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+enum { LONGEST_VALUE = 1024 * 1024 };
 
 int database_run(sqlite3 *db, const char *sql)
 {
@@ -30,6 +33,9 @@ static void set_guards(sqlite3 *db)
 	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* No value of a vault's is larger than a block: one that says so would only take memory. */
+	sqlite3_limit(db, SQLITE_LIMIT_LENGTH, LONGEST_VALUE);
 	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
 	/* A database that turns out not to be ours is left as it is, its log included. */
 	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -86,6 +92,32 @@ int database_take(sqlite3 *db)
 {
 	/* In exclusive locking mode the lock outlives the transaction. */
 	return database_run(db, "BEGIN EXCLUSIVE; COMMIT");
+}
+
+static int renew(sqlite3_file *log)
+{
+	static const int piece = 64 * 1024;
+	char *buffer = malloc((size_t)piece);
+	sqlite3_int64 size = 0;
+	int rc = buffer ? log->pMethods->xFileSize(log, &size) : SQLITE_NOMEM;
+
+	for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += piece) {
+		int length = size - at < piece ? (int)(size - at) : piece;
+
+		rc = log->pMethods->xRead(log, buffer, length, at);
+		if (rc == SQLITE_OK)
+			rc = log->pMethods->xWrite(log, buffer, length, at);
+	}
+	free(buffer);
+	return rc == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_FULL) : rc;
+}
+
+int database_renew_log(sqlite3 *db)
+{
+	sqlite3_file *log = NULL;
+	int rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+
+	return rc == SQLITE_OK && log && log->pMethods ? sql_error(db, renew(log)) : sql_error(db, rc);
 }
 
 int database_merge(sqlite3 *db)

@@ -42,7 +42,10 @@ int entry_add(struct store *store, const struct entry *entry, int64_t id)
 
 int entry_remove(struct store *store, const struct entry *entry)
 {
-	return sql_run(store, use_with_entry(store, ST_NAME_REMOVE, entry));
+	int error = sql_run(store, use_with_entry(store, ST_NAME_REMOVE, entry));
+
+	/* It was found by an index that says otherwise than the table. */
+	return !error && sqlite3_changes(store->db) == 0 ? EUCLEAN : error;
 }
 
 int entry_set(struct store *store, const struct entry *entry, int64_t id)

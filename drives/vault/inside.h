@@ -212,8 +212,8 @@ int node_get(struct store *store, int64_t id, struct store_node *node);
 int node_get_ref(struct store *store, struct store_ref ref, struct store_node *node);
 int node_put(struct store *store, const struct store_node *node);
 int node_add(struct store *store, struct store_node *node);
-/* Reads the columns of a node from column first on. */
-void node_read(sqlite3_stmt *row, int first, struct store_node *node);
+/* Reads the columns of a node from column first on; EUCLEAN where they say what no file can be. */
+int node_read(const struct store *store, sqlite3_stmt *row, int first, struct store_node *node);
 /* Deletes a node and its blocks. */
 int node_remove(struct store *store, int64_t id);
 /* Deletes a node without names that is not open, in several changes where it is large. Takes the lock itself. */
@@ -256,6 +256,8 @@ int database_number(sqlite3 *db, const char *sql, int64_t *number);
 bool database_is_logged(sqlite3 *db);
 /* Keeps everybody else out, until the database is closed, and changes from now on through a log. */
 int database_take(sqlite3 *db);
+/* Writes what is in the log once more, durably. */
+int database_renew_log(sqlite3 *db);
 /* Puts the log into the database, durably, and empties it. */
 int database_merge(sqlite3 *db);
 /* The same, so that one file is left. */

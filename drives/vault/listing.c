@@ -67,13 +67,12 @@ static void keep_row(struct store_listing *listing, sqlite3_stmt *row)
 	struct listed *listed = &listing->rows[listing->count];
 	int length = sqlite3_column_bytes(row, 0);
 
-	/* What cannot be a name is for a check to tell, not for a directory to show. */
 	if (length < 1 || length > STORE_NAME_MAX)
 		return;
 	memcpy(listed->name, sqlite3_column_blob(row, 0), (size_t)length);
 	listed->name[length] = 0;
-	node_read(row, 1, &listed->node);
-	listing->count++;
+	if (!node_read(listing->store, row, 1, &listed->node))
+		listing->count++;
 }
 
 static int fetch(struct store_listing *listing)

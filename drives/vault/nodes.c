@@ -27,7 +27,22 @@ static struct timespec read_time(sqlite3_stmt *row, int column)
 	return (struct timespec){.tv_sec = sqlite3_column_int64(row, column), .tv_nsec = sqlite3_column_int(row, column + 1)};
 }
 
-void node_read(sqlite3_stmt *row, int first, struct store_node *node)
+static bool is_time(struct timespec time)
+{
+	return time.tv_nsec >= 0 && time.tv_nsec < 1000000000;
+}
+
+/* A row with values that no file has would make nonsense of everything computed from it. */
+static bool is_possible(const struct store *store, const struct store_node *node)
+{
+	int64_t longest = store_max_file_size(store);
+
+	return node->id >= STORE_ROOT && node->id <= VAULT_MAX_ID && node->size >= 0 && node->size <= longest &&
+	       node->allocated >= 0 && node->allocated <= longest && is_time(node->atime) && is_time(node->mtime) &&
+	       is_time(node->ctime) && is_time(node->btime);
+}
+
+int node_read(const struct store *store, sqlite3_stmt *row, int first, struct store_node *node)
 {
 	*node = (struct store_node){
 		.id = sqlite3_column_int64(row, first),
@@ -43,6 +58,7 @@ void node_read(sqlite3_stmt *row, int first, struct store_node *node)
 		.ctime = read_time(row, first + 12),
 		.btime = read_time(row, first + 14),
 	};
+	return is_possible(store, node) ? 0 : EUCLEAN;
 }
 
 static void bind_time(sqlite3_stmt *statement, int parameter, struct timespec time)
@@ -77,9 +93,9 @@ int node_get(struct store *store, int64_t id, struct store_node *node)
 	error = sql_row(store, query);
 	if (error)
 		return error == ENOENT ? ESTALE : error;
-	node_read(query, 0, node);
+	error = node_read(store, query, 0, node);
 	sql_end(query);
-	return 0;
+	return error;
 }
 
 int node_get_ref(struct store *store, struct store_ref ref, struct store_node *node)

@@ -2,7 +2,7 @@
  * The life of a store: from a vault that can be got at to one that serves files, and back to one file on
  * the disk.
  */
-#include "inside.h"
+#include "check.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,10 +38,27 @@ static int read_settings(struct store *store)
 	return store->scratch ? 0 : ENOMEM;
 }
 
+static void ignore(void *arg, const char *sentence)
+{
+	(void)arg;
+	(void)sentence;
+}
+
+/* Statements mean what they say only with the tables that they were written for. */
+static int expect_schema(struct store *store)
+{
+	struct check check = {.db = store->db, .problem = ignore};
+	int error = check_schema(&check);
+
+	return check.problems ? EUCLEAN : error;
+}
+
 static int start(struct store *store)
 {
-	int error = read_settings(store);
+	int error = expect_schema(store);
 
+	if (!error)
+		error = read_settings(store);
 	if (!error)
 		error = sql_prepare_all(store);
 	if (error || store->options.read_only)
@@ -50,7 +67,7 @@ static int start(struct store *store)
 	error = remember_file(store);
 	if (!error)
 		error = log_open(store);
-	/* What a crash left in the log need not have reached the disk: it must, before anything comes after it. */
+	/* What a crash left in the log is durable by now, but nobody counts it. */
 	if (!error)
 		error = database_merge(store->db);
 	/* From here on it is the store that syncs the log, when its commits are to be durable. */

@@ -9,6 +9,10 @@
 #define NODE_COLUMNS                                                                                                             \
 	"id, mode, uid, gid, device, size, allocated, links, atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, btime, btime_ns"
 
+/* What cannot be a name is for a check to tell, not for a directory to show. */
+#define POSSIBLE_NAME                                                                                                            \
+	"length(name) BETWEEN 1 AND 255 AND instr(name, x'00') = 0 AND instr(name, x'2f') = 0 AND name NOT IN (x'2e', x'2e2e')"
+
 static const char *const statement_texts[ST_COUNT] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ST_COMMIT] = "COMMIT",
@@ -20,9 +24,9 @@ static const char *const statement_texts[ST_COUNT] = {
 	[ST_NAME_REMOVE] = "DELETE FROM name WHERE parent = ?1 AND name = ?2",
 	[ST_NAME_SET_NODE] = "UPDATE name SET node = ?3 WHERE parent = ?1 AND name = ?2",
 	[ST_NAME_OF_NODE] = "SELECT parent, name FROM name WHERE node = ?1",
-	[ST_NAME_AFTER] = "SELECT name, node FROM name WHERE parent = ?1 AND name > ?2 ORDER BY name LIMIT 1",
+	[ST_NAME_AFTER] = "SELECT name, node FROM name WHERE parent = ?1 AND name > ?2 AND " POSSIBLE_NAME " ORDER BY name LIMIT 1",
 	[ST_NAME_LIST] = "SELECT name, " NODE_COLUMNS " FROM name CROSS JOIN node ON id = node"
-			 " WHERE parent = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+			 " WHERE parent = ?1 AND name > ?2 AND " POSSIBLE_NAME " ORDER BY name LIMIT ?3",
 	[ST_NODE_GET] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?1",
 	[ST_NODE_ADD] = "INSERT INTO node(" NODE_COLUMNS ") VALUES(NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
 			" ?15, ?16)",
@@ -60,6 +64,8 @@ int sql_error(sqlite3 *db, int rc)
 		return ENOSPC;
 	case SQLITE_NOMEM:
 		return ENOMEM;
+	/* Nothing that the store writes is too big for what it has set. */
+	case SQLITE_TOOBIG:
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return EUCLEAN;
@@ -70,8 +76,6 @@ int sql_error(sqlite3 *db, int rc)
 		return EBUSY;
 	case SQLITE_CONSTRAINT:
 		return EEXIST;
-	case SQLITE_TOOBIG:
-		return EFBIG;
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
