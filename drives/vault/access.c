@@ -125,7 +125,7 @@ static int check_log(struct request *request, bool had_log, sqlite3 *db)
 {
 	struct stat st;
 
-	if (had_log || stat(request->real, &st) || st.st_nlink < 2 || !database_is_logged(db))
+	if (had_log || stat(request->real, &st) || st.st_nlink < 2 || database_version(db, DATABASE_TO_READ) != 2)
 		return 0;
 	return SAY(request, EINVAL,
 		   "%s was not closed cleanly, and its log is beside another of its %d names (hard links); mount it by that name, or "

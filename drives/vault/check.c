@@ -63,6 +63,8 @@ static void show_progress(const struct check *check, double fraction, const char
 
 static int check_database(struct check *check)
 {
+	if (database_version(check->db, DATABASE_TO_WRITE) > 2)
+		check_report(check, "the database is damaged: it says that it takes a later SQLite to write it");
 	return check_sentences(check, "SELECT 'the database is damaged: ' || integrity_check FROM pragma_integrity_check(100)"
 				      " WHERE integrity_check <> 'ok'");
 }

@@ -75,17 +75,15 @@ int database_open(const char *path, bool read_only, sqlite3 **db)
 	return error;
 }
 
-bool database_is_logged(sqlite3 *db)
+int database_version(sqlite3 *db, enum database_use use)
 {
-	/* The format's version for reading: 2 with a log. */
-	enum { READ_VERSION = 19 };
 	unsigned char version = 0;
 	sqlite3_file *file = NULL;
 
 	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
-		return false;
+		return 0;
 	/* By SQLite's own descriptor: closing another one would drop the locks that this process has on the file. */
-	return file->pMethods->xRead(file, &version, 1, READ_VERSION) == SQLITE_OK && version == 2;
+	return file->pMethods->xRead(file, &version, 1, use) == SQLITE_OK ? version : 0;
 }
 
 int database_take(sqlite3 *db)

@@ -252,8 +252,10 @@ int database_open(const char *path, bool read_only, sqlite3 **db);
 int database_run(sqlite3 *db, const char *sql);
 /* The integer that a query gives; ENOENT where it gives nothing. */
 int database_number(sqlite3 *db, const char *sql, int64_t *number);
-/* Whether the file's last changes may be in a log; asked before anything else is done with it. */
-bool database_is_logged(sqlite3 *db);
+/* Where in the file it is said which version of the format it takes to write, or to read it. */
+enum database_use { DATABASE_TO_WRITE = 18, DATABASE_TO_READ = 19 };
+/* That version: 1, or 2 where the last changes may be in a log. 0 where it cannot be told. */
+int database_version(sqlite3 *db, enum database_use use);
 /* Keeps everybody else out, until the database is closed, and changes from now on through a log. */
 int database_take(sqlite3 *db);
 /* Writes what is in the log once more, durably. */

@@ -313,7 +313,7 @@ int tenon_wait_unmounted(tenon_volume *volume, int timeout)
 	error = component_check_process(volume);
 	if (error)
 		return error;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout / 1000;
 	until.tv_nsec += timeout % 1000 * 1000000L;
 	if (until.tv_nsec >= 1000000000) {
@@ -324,7 +324,7 @@ int tenon_wait_unmounted(tenon_volume *volume, int timeout)
 	session->waiters++;
 	while (session->state != SESSION_IDLE && !error)
 		error = timeout < 0 ? pthread_cond_wait(&session->changed, &session->lock)
-				    : pthread_cond_timedwait(&session->changed, &session->lock, &until);
+				    : pthread_cond_clockwait(&session->changed, &session->lock, CLOCK_MONOTONIC, &until);
 	session->waiters--;
 	pthread_cond_broadcast(&session->changed);
 	pthread_mutex_unlock(&session->lock);

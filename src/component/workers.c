@@ -222,12 +222,12 @@ static void *runner_main(void *arg)
 		struct timespec until;
 
 		run_ready(workers, &worker->reply);
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += RUNNER_PATIENCE_SECONDS;
 		pthread_mutex_lock(&workers->lock);
 		workers->idle_runners++;
 		while (!workers->ready && !workers->ended && patient)
-			patient = !pthread_cond_timedwait(&workers->changed, &workers->lock, &until);
+			patient = !pthread_cond_clockwait(&workers->changed, &workers->lock, CLOCK_MONOTONIC, &until);
 		workers->idle_runners--;
 		patient = workers->ready || (patient && !workers->ended);
 		pthread_mutex_unlock(&workers->lock);

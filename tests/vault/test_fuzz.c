@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { ROUNDS = 400, ROOM = 1 << 22, SECONDS = 20, VISITS = 10000 };
+enum { ROUNDS = 400, ROOM = 1 << 22, SECONDS = 20, VISITS = 2000 };
 
 struct bytes {
 	unsigned char data[ROOM];
@@ -46,8 +46,8 @@ static void load(const char *path, struct bytes *bytes)
 	FILE *file = fopen(path, "r");
 
 	assert_non_null(file);
+	/* A part of it is damage enough. */
 	bytes->length = fread(bytes->data, 1, ROOM, file);
-	assert_true(bytes->length < ROOM);
 	fclose(file);
 }
 
@@ -250,7 +250,8 @@ static void survive(struct place *place)
 		(void)store_close(place->store, place->why, sizeof place->why);
 		place->store = NULL;
 	} else {
-		assert_false(is_sound);
+		if (is_sound)
+			fail_msg("called sound, but: %s", place->why);
 		assert_non_null(strstr(place->why, place->path));
 	}
 	alarm(0);
@@ -267,14 +268,13 @@ static void damaged_vaults_are_survived(void **state)
 	build(place);
 	load(place->path, &sound);
 	for (long i = rounds ? atol(rounds) / 2 : ROUNDS; i > 0; i--) {
-		bad = sound;
+		store_bytes(place->path, &sound);
+		for (unsigned n = random_below(2) * random_below(4); n > 0; n--)
+			damage_values(place);
+		load(place->path, &bad);
 		for (unsigned n = random_below(4); n > 0; n--)
 			damage_bytes();
 		store_bytes(place->path, &bad);
-		if (random_below(2)) {
-			for (unsigned n = 1 + random_below(3); n > 0; n--)
-				damage_values(place);
-		}
 		survive(place);
 	}
 	getrusage(RUSAGE_SELF, &usage);
