@@ -127,10 +127,11 @@ static int check_log(struct request *request, bool had_log, sqlite3 *db)
 
 	if (had_log || stat(request->real, &st) || st.st_nlink < 2 || database_version(db, DATABASE_TO_READ) != 2)
 		return 0;
-	return SAY(request, EINVAL,
-		   "%s was not closed cleanly, and its log is beside another of its %d names (hard links); mount it by that name, or "
-		   "remove the other names",
-		   request->path, (int)st.st_nlink);
+	return SAY(
+		request, EINVAL,
+		"%s was not closed cleanly, and its log is beside another of its %d names (hard links); mount it by that name, or "
+		"remove the other names",
+		request->path, (int)st.st_nlink);
 }
 
 static int use_writable(struct request *request, sqlite3 *db)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int count_frames(void *store, sqlite3 *db, const char *name, int frames)
@@ -53,6 +54,16 @@ static int expect_schema(struct store *store)
 	return check.problems ? EUCLEAN : error;
 }
 
+static int expect_root(struct store *store)
+{
+	struct store_node root;
+	int error = node_get(store, STORE_ROOT, &root);
+
+	if (error)
+		return error == ESTALE ? EUCLEAN : error;
+	return S_ISDIR(root.mode) ? 0 : EUCLEAN;
+}
+
 static int start(struct store *store)
 {
 	int error = expect_schema(store);
@@ -61,6 +72,8 @@ static int start(struct store *store)
 		error = read_settings(store);
 	if (!error)
 		error = sql_prepare_all(store);
+	if (!error)
+		error = expect_root(store);
 	if (error || store->options.read_only)
 		return error;
 	sqlite3_wal_hook(store->db, count_frames, store);
@@ -142,10 +155,11 @@ int store_open(const char *path, const struct store_options *options, struct sto
 static int say_broken(const struct store *store, char *why, size_t why_size)
 {
 	if (store->astray)
-		return say(why, why_size, EIO,
-			   "%s or its log was moved, replaced or deleted while it was mounted; what is stored is in the file that "
-			   "was there, whatever its name is now",
-			   store->path);
+		return say(
+			why, why_size, EIO,
+			"%s or its log was moved, replaced or deleted while it was mounted; what is stored is in the file that "
+			"was there, whatever its name is now",
+			store->path);
 	return say(why, why_size, store->log_error,
 		   "the last changes to %s could not be written to the disk and may be lost: %s; keep %s-wal beside it, the next "
 		   "mount needs both",

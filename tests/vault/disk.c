@@ -406,8 +406,8 @@ static int layer_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, in
 	of(file)->record = find(path);
 	if (of(file)->record)
 		made(of(file)->record);
-	of(file)->syncs_folder = of(file)->record && (flags & SQLITE_OPEN_CREATE) &&
-				 (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL));
+	of(file)->syncs_folder =
+		of(file)->record && (flags & SQLITE_OPEN_CREATE) && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL));
 	pthread_mutex_unlock(&disk.lock);
 	file->pMethods = &methods;
 	return SQLITE_OK;

@@ -271,4 +271,3 @@ void random_start(void)
 	print_message("TENON_SEED=%llu\n", (unsigned long long)seed);
 	disk_install(seed);
 }
-

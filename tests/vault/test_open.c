@@ -179,6 +179,45 @@ static void a_vault_without_its_tables_is_refused(void **state)
 	assert_int_equal(place_try_open(place, false), EUCLEAN);
 }
 
+static void a_vault_that_cannot_be_true_is_refused(void **state)
+{
+	static const char *const damages[] = {
+		"DELETE FROM node WHERE id = 1",
+		"UPDATE node SET mode = 33188 WHERE id = 1",
+		"CREATE TRIGGER t AFTER INSERT ON name BEGIN DELETE FROM node; END",
+		"DROP INDEX name_of_node",
+	};
+	struct place *place = *state;
+
+	for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+		make_vault(place);
+		place_sql(place, damages[i]);
+		for (int read_only = 0; read_only < 2; read_only++) {
+			assert_int_equal(place_try_open(place, read_only), EUCLEAN);
+			assert_non_null(strstr(place->why, "tenon check"));
+		}
+		assert_int_equal(place_count_files(place), 1);
+		assert_int_equal(unlink(place->path), 0);
+	}
+}
+
+static void a_bad_file_alone_is_unusable(void **state)
+{
+	struct place *place = *state;
+	struct store_node node;
+
+	place_open(place);
+	make_file(place->store, "/a", "text");
+	make_file(place->store, "/b", "text");
+	place_close(place);
+	place_sql(place, "UPDATE node SET size = -5 WHERE id = 2; INSERT INTO name VALUES(1, zeroblob(300), 3), (1, x'7a00', 3);"
+			 "INSERT INTO name SELECT 1, replace(hex(zeroblob(150)), '00', 'zz'), 3");
+	place_open(place);
+	assert_int_equal(store_get(place->store, at("/a"), &node), EUCLEAN);
+	expect_text(place->store, "/b", "text");
+	make_file(place->store, "/c", "text");
+}
+
 /* This program as the other process: opens and closes, and ends with the errno value, or 255 when words are not in the reason. */
 static int open_here(const char *path, bool read_only, const char *words)
 {
@@ -483,6 +522,8 @@ int main(int argc, char **argv)
 		TEST(a_database_of_others_is_refused),
 		TEST(a_newer_vault_is_refused),
 		TEST(a_vault_without_its_tables_is_refused),
+		TEST(a_vault_that_cannot_be_true_is_refused),
+		TEST(a_bad_file_alone_is_unusable),
 		TEST(a_vault_in_use_is_refused),
 		TEST(readers_share_and_keep_writers_out),
 		TEST(a_vault_that_is_being_closed_is_waited_for),
