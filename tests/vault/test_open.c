@@ -204,18 +204,31 @@ static void a_vault_that_cannot_be_true_is_refused(void **state)
 static void a_bad_file_alone_is_unusable(void **state)
 {
 	struct place *place = *state;
+	struct store_listing *listing;
+	char name[STORE_NAME_MAX + 1];
 	struct store_node node;
+	bool found = true;
+	int names = 0;
 
 	place_open(place);
 	make_file(place->store, "/a", "text");
 	make_file(place->store, "/b", "text");
 	place_close(place);
 	place_sql(place, "UPDATE node SET size = -5 WHERE id = 2; INSERT INTO name VALUES(1, zeroblob(300), 3), (1, x'7a00', 3);"
-			 "INSERT INTO name SELECT 1, replace(hex(zeroblob(150)), '00', 'zz'), 3");
+			 "INSERT INTO name SELECT 1, CAST(replace(hex(zeroblob(150)), '00', 'zz') AS BLOB), 3");
 	place_open(place);
 	assert_int_equal(store_get(place->store, at("/a"), &node), EUCLEAN);
 	expect_text(place->store, "/b", "text");
 	make_file(place->store, "/c", "text");
+	assert_int_equal(store_listing_new(place->store, at("/"), &listing), 0);
+	for (;; names++) {
+		assert_int_equal(store_listing_next(listing, name, &node, &found), 0);
+		if (!found)
+			break;
+		assert_in_range(name[0], 'b', 'c');
+	}
+	store_listing_free(listing);
+	assert_int_equal(names, 2);
 }
 
 /* This program as the other process: opens and closes, and ends with the errno value, or 255 when words are not in the reason. */
