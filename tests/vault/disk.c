@@ -555,7 +555,9 @@ static void leave_file(const struct record *record, const char *folder, enum dis
 	apply_some(&content, record, loss, seed);
 	snprintf(path, sizeof path, "%s%s", folder, strrchr(record->path, '/'));
 	file = must(fopen(path, "w"));
-	if (fwrite(content.bytes, 1, (size_t)content.size, file) != (size_t)content.size || fclose(file))
+	if (content.size && fwrite(content.bytes, (size_t)content.size, 1, file) != 1)
+		abort();
+	if (fclose(file))
 		abort();
 	free(content.bytes);
 }
