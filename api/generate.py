@@ -211,8 +211,8 @@ def write_engine(api, folder):
         text += (f"int fire_{event['name']}(struct event_source *source, tenon_{event['name']}_event *event)\n{{\n"
                  "\tstruct event_scope scope;\n\n"
                  f"\tif (!source->table.{event['name']})\n\t\treturn {fallback};\n"
-                 f"\tevent_enter(source, &scope, EVENT_{event['name'].upper()});\n"
-                 f"\tsource->table.{event['name']}(source->volume, event);\n"
+                 f"\tif (event_enter(source, &scope, EVENT_{event['name'].upper()}, event))\n"
+                 f"\t\tsource->table.{event['name']}(source->volume, event);\n"
                  f"\treturn event_leave(source, &scope, {code}, {subject});\n}}\n\n")
     (folder / "fire.c").write_text(text)
 

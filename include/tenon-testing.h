@@ -29,6 +29,9 @@ typedef struct tenon_testing_caller {
 /* Starts the volume on the in-process channel: after tenon_initialize. 0 or an errno value, as tenon_mount_media. */
 int tenon_testing_mount(tenon_volume *volume);
 
+/* The same without worker threads: events fire on the thread that calls tenon_testing_request, one request at a time. */
+int tenon_testing_mount_in_line(tenon_volume *volume);
+
 /*
  * Sends one request and waits for its answer. opcode and nodeid as in linux/fuse.h (the root is node 1); in, of in_size bytes,
  * is what follows the header. Up to out_size bytes of the answer's body go to out, its whole length to *out_length (may be
@@ -40,6 +43,29 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 
 /* Sends raw bytes as one message, header included, and does not wait: for messages that are wrong on purpose. 0 or ENODEV. */
 int tenon_testing_send_raw(tenon_volume *volume, const void *message, size_t size);
+
+/*
+ * Called around every event that has a handler: before it and, unless that gave an errno value, after it. arg is yours; name is the
+ * event's, "read_file"; event is its tenon_NAME_event. Returns 0, or the result code that the handler is to have answered with,
+ * instead of being called (after false) or having done its work (after true). May wait, to make the event take long. On the thread
+ * of the event, several at once; EDEADLK from methods as in a handler.
+ */
+typedef int tenon_testing_fault(void *arg, const char *name, void *event, bool after);
+/* NULL: no faults. 0, or EBUSY while the media is mounted. */
+int tenon_testing_set_faults(tenon_volume *volume, tenon_testing_fault *fault, void *arg);
+
+/* What the engine holds. All 0 once the kernel, or the test in its place, has closed and forgotten everything. */
+typedef struct tenon_testing_balance {
+	/* Files and names besides the root. */
+	uint64_t nodes;
+	uint64_t names;
+	/* Open handles. */
+	uint64_t handles;
+	/* What keeps the root: requests that run below it or wait, names in it. */
+	uint64_t uses;
+} tenon_testing_balance;
+/* From any thread, handlers included. After unmount_media: what was still held at the end, when all requests had been answered. */
+void tenon_testing_get_balance(tenon_volume *volume, tenon_testing_balance *balance);
 
 #ifdef __cplusplus
 }

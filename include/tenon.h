@@ -71,7 +71,7 @@ uint32_t tenon_get_mounting_point_flags(tenon_volume *volume, int32_t index);
 
 /*
  * Waits until the media is no longer mounted: by tenon_unmount_media from another thread, or because the user's
- * last umount(8) ended it. timeout in milliseconds, -1: forever. 0, or ETIMEDOUT.
+ * last umount(8) ended it. timeout in milliseconds, -1: forever. 0, ETIMEDOUT, or EDEADLK inside a handler.
  */
 int tenon_wait_unmounted(tenon_volume *volume, int timeout);
 

@@ -44,8 +44,7 @@ static bool find_program(char path[PATH_MAX])
 		if (snprintf(path, PATH_MAX, "%.*s/" PROGRAM, length, here.dli_fname) < PATH_MAX && !access(path, X_OK))
 			return true;
 	}
-	snprintf(path, PATH_MAX, "%s/" PROGRAM, TENON_LIBEXECDIR);
-	return !access(path, X_OK);
+	return snprintf(path, PATH_MAX, "%s/" PROGRAM, TENON_LIBEXECDIR) < PATH_MAX && !access(path, X_OK);
 }
 
 static int spawn(char *path, int file, pid_t *pid)

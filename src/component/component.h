@@ -57,6 +57,10 @@ struct session {
 	/* NULL while no media is mounted, and until the first mounting point where fusermount3 mounts. */
 	struct channel *channel;
 	bool in_process;
+	/* Requests run on the thread that makes them, which is in here while it does; there are no workers. */
+	bool in_line;
+	pthread_mutex_t in_line_lock;
+	char *in_line_reply;
 	struct mount mount;
 	/* The mount waited for the answer to INIT (mount_prepare). */
 	bool synchronous_init;
@@ -99,6 +103,9 @@ int connect_media(struct session *session);
 int connect_at(struct session *session, struct point *point, uint64_t attributes);
 /* Lets go of the mount and waits for the end of the connection, the workers and all handles. The service thread's. */
 void disconnect(struct session *session);
+
+/* testing.c: what the tree, the handles and the gate hold. */
+void testing_balance(struct tenon_volume *volume, tenon_testing_balance *balance);
 
 /* service.c: starts the thread and waits for what get_volume_id and mount answer. */
 int service_start(struct session *session);

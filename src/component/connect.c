@@ -197,8 +197,11 @@ static int begin(struct session *session, struct point *point, int device)
 		error = mount_find(&session->mount, point->real, &point->mount_id);
 	if (!error) {
 		volume->channel = session->channel;
-		error = workers_start(&session->workers, volume, session->channel, session->wake);
+		/* There was no memory for it when the last connection ended. */
+		error = volume->tree.root ? 0 : tree_init(&volume->tree);
 	}
+	if (!error)
+		error = workers_start(&session->workers, volume, session->channel, session->wake, true);
 	if (!error) {
 		pruner_start(session);
 		return 0;
@@ -239,7 +242,8 @@ static void close_handles(struct tenon_volume *volume)
 		path_init(&path);
 		volume_lock(volume);
 		handle = handle_any(&volume->handles);
-		if (handle && tree_path(&volume->tree, handle->file->node, &path))
+		/* A name may be another file's by now, of the same id. */
+		if (handle && (handle->file->node->file != handle->file || tree_path(&volume->tree, handle->file->node, &path)))
 			path_set(&path, "");
 		volume_unlock(volume);
 		if (handle)
@@ -253,13 +257,14 @@ static void close_handles(struct tenon_volume *volume)
 /* Nothing of the kernel's or the workers' is left: the volume is as new. */
 static void forget_everything(struct tenon_volume *volume)
 {
+	testing_balance(volume, &volume->left_over);
 	tree_done(&volume->tree);
 	handles_done(&volume->handles);
 	buffers_trim(&volume->buffers);
 	gate_init(&volume->gate);
 	handles_init(&volume->handles);
-	if (tree_init(&volume->tree))
-		event_log(&volume->events, "no memory to mount again");
+	/* Where there is no memory the next mount tries again. */
+	tree_init(&volume->tree);
 }
 
 void disconnect(struct session *session)

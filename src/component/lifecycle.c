@@ -45,6 +45,7 @@ int session_new(struct tenon_volume *volume)
 	if (!session)
 		return component_fail(volume, ENOMEM, "no memory for a storage");
 	pthread_mutex_init(&session->lock, NULL);
+	pthread_mutex_init(&session->in_line_lock, NULL);
 	pthread_cond_init(&session->changed, NULL);
 	session->volume = volume;
 	session->mount.master = session->mount.context = session->device = session->mountinfo = session->guard.file = -1;
@@ -91,6 +92,8 @@ void session_free(struct tenon_volume *volume)
 	close_if_open(session->mountinfo);
 	pthread_cond_destroy(&session->changed);
 	pthread_mutex_destroy(&session->lock);
+	pthread_mutex_destroy(&session->in_line_lock);
+	free(session->in_line_reply);
 	free(session);
 	volume->session = NULL;
 }
@@ -143,8 +146,11 @@ int session_start(struct session *session)
 	volume->channel = session->channel;
 	session->state = SESSION_MOUNTED;
 	atomic_store(&volume->active, true);
+	/* There was no memory for it when the last mount ended. */
+	error = volume->tree.root ? 0 : tree_init(&volume->tree);
 	/* Without the privilege to mount, the channel comes with the first mounting point. */
-	error = session->channel ? workers_start(&session->workers, volume, session->channel, session->wake) : 0;
+	if (!error && session->channel)
+		error = workers_start(&session->workers, volume, session->channel, session->wake, !session->in_line);
 	if (!error) {
 		if (session->channel)
 			pruner_start(session);
@@ -154,7 +160,8 @@ int session_start(struct session *session)
 		return error;
 	}
 	mount_close(&session->mount);
-	session->channel->ops->free(session->channel);
+	if (session->channel)
+		session->channel->ops->free(session->channel);
 	session->channel = volume->channel = NULL;
 	session->state = SESSION_IDLE;
 	atomic_store(&volume->active, false);
@@ -308,6 +315,8 @@ int tenon_wait_unmounted(tenon_volume *volume, int timeout)
 	struct timespec until;
 	int error = 0;
 
+	if (event_is_inside(&volume->events))
+		return component_fail(volume, EDEADLK, "a handler cannot wait for the end of its own volume");
 	if (!session)
 		return 0;
 	error = component_check_process(volume);

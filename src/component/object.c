@@ -47,6 +47,10 @@ void tenon_volume_free(tenon_volume *volume)
 	/* In a forked child whatever threads of the parent had locked is locked for ever: the memory is left alone. */
 	if (component_check_process(volume))
 		return;
+	if (event_is_inside(&volume->events)) {
+		event_report(&volume->events, EDEADLK, "a handler has tried to free its own volume, which lives on");
+		return;
+	}
 	if (volume->session)
 		tenon_delete_storage(volume, true);
 	handles_done(&volume->handles);

@@ -161,8 +161,12 @@ int service_start(struct session *session)
 	session->started = session->finish = false;
 	session->start_error = 0;
 	error = thread_start(&session->service, service_main, session);
-	if (error)
+	if (error) {
+		/* Nobody else is there to end what runs already. */
+		session->start_error = error;
+		end(session);
 		return component_fail(session->volume, error, "cannot start a thread: %s", strerror(error));
+	}
 	session->has_service = true;
 	pthread_mutex_lock(&session->lock);
 	while (!session->started)

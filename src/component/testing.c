@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "component/component.h"
+#include "request/dispatch.h"
 #include "tenon-testing.h"
 
 /* The kernel's side of INIT, as Linux 6.18 would send it. */
@@ -30,7 +31,7 @@ static int shake_hands(struct tenon_volume *volume)
 	return negotiate(volume, &message, sizeof message, &out, &unique);
 }
 
-int tenon_testing_mount(tenon_volume *volume)
+static int mount(tenon_volume *volume, bool in_line)
 {
 	struct session *session;
 	int error;
@@ -46,8 +47,11 @@ int tenon_testing_mount(tenon_volume *volume)
 		return error;
 	session = volume->session;
 	session->in_process = true;
+	session->in_line = in_line;
+	if (in_line)
+		session->in_line_reply = aligned_alloc(4096, CHANNEL_HEADER_ROOM + CHANNEL_BODY_MAX);
 	session->channel = inproc_channel_new();
-	error = session->channel ? shake_hands(volume) : ENOMEM;
+	error = session->channel && (!in_line || session->in_line_reply) ? shake_hands(volume) : ENOMEM;
 	if (!error) {
 		error = session_start(session);
 		if (error)
@@ -58,6 +62,16 @@ int tenon_testing_mount(tenon_volume *volume)
 		session->channel->ops->free(session->channel);
 	session_free(volume);
 	return component_fail(volume, error, "cannot start the in-process channel: %s", strerror(error));
+}
+
+int tenon_testing_mount(tenon_volume *volume)
+{
+	return mount(volume, false);
+}
+
+int tenon_testing_mount_in_line(tenon_volume *volume)
+{
+	return mount(volume, true);
 }
 
 static struct channel *channel_of(tenon_volume *volume)
@@ -82,6 +96,35 @@ static int call(struct channel *channel, const struct wire_in_header *header, ch
 	memcpy(&out, answer, sizeof out);
 	*length -= sizeof out;
 	return -out.error;
+}
+
+/* A request runs at once: there is no other that it could have to wait for. */
+static int call_in_line(struct session *session, struct wire_in_header *header, char *answer, size_t room, size_t *length)
+{
+	struct reply reply = {.data = session->in_line_reply + CHANNEL_HEADER_ROOM, .room = CHANNEL_BODY_MAX};
+	struct dispatched done;
+	/* Stays the caller's: only what waits takes a buffer over. */
+	void *message = header;
+
+	pthread_mutex_lock(&session->in_line_lock);
+	done = dispatch_message(session->volume, &message, header->len, &reply);
+	if (!done.error)
+		memcpy(answer, reply.data, reply.length < room ? reply.length : room);
+	pthread_mutex_unlock(&session->in_line_lock);
+	*length = reply.length;
+	return done.error;
+}
+
+/* The answer's body goes to answer, after a header's room. */
+static int send(tenon_volume *volume, struct channel *channel, struct wire_in_header *header, char *answer, size_t room,
+		size_t *length)
+{
+	if (volume->session->in_line)
+		return call_in_line(volume->session, header, answer + sizeof(struct wire_out_header),
+				    room - sizeof(struct wire_out_header), length);
+	if (wire_is_one_way(header->opcode))
+		return inproc_post(channel, header, header->len);
+	return call(channel, header, answer, room, length);
 }
 
 int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *caller, uint32_t opcode, uint64_t nodeid,
@@ -110,10 +153,7 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 		};
 		if (in_size)
 			memcpy(header + 1, in, in_size);
-		if (wire_is_one_way(opcode))
-			error = inproc_post(channel, header, header->len);
-		else
-			error = call(channel, header, answer, sizeof(struct wire_out_header) + out_size, &length);
+		error = send(volume, channel, header, answer, sizeof(struct wire_out_header) + out_size, &length);
 	}
 	if (!error && out_size)
 		memcpy(out, answer + sizeof(struct wire_out_header), length < out_size ? length : out_size);
@@ -122,4 +162,39 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 	free(header);
 	free(answer);
 	return error;
+}
+
+int tenon_testing_set_faults(tenon_volume *volume, tenon_testing_fault *fault, void *arg)
+{
+	if (component_is_mounted(volume))
+		return component_fail(volume, EBUSY, "faults are set before the media is mounted");
+	volume->events.fault = fault;
+	volume->events.fault_arg = arg;
+	return 0;
+}
+
+void testing_balance(struct tenon_volume *volume, tenon_testing_balance *balance)
+{
+	const struct tree *tree = &volume->tree;
+	const struct node *root = tree->root;
+
+	volume_lock(volume);
+	*balance = (tenon_testing_balance){
+		.nodes = tree->nodes.count - UINT64_C(1),
+		.names = tree->names.count,
+		.handles = volume->handles.count,
+		/* One pin keeps the root for good. */
+		.uses = root->pins - 1 + root->children + root->busy + root->hidden_below + root->moving + (root->serial != 0),
+	};
+	for (const struct waiter *waiter = volume->gate.first; waiter; waiter = waiter->next)
+		balance->uses++;
+	volume_unlock(volume);
+}
+
+void tenon_testing_get_balance(tenon_volume *volume, tenon_testing_balance *balance)
+{
+	if (tenon_get_active(volume))
+		testing_balance(volume, balance);
+	else
+		*balance = volume->left_over;
 }

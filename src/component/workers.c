@@ -330,7 +330,7 @@ static void set_limits(struct workers *workers, const struct properties *propert
 		workers->min = workers->max;
 }
 
-int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake)
+int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake, bool any)
 {
 	int error = 0;
 
@@ -341,7 +341,8 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 	workers->channel = channel;
 	workers->wake = wake;
 	workers->ready_last = &workers->ready;
-	set_limits(workers, &volume->properties);
+	if (any)
+		set_limits(workers, &volume->properties);
 	pthread_mutex_lock(&workers->lock);
 	for (unsigned i = 0; i < workers->min && !error; i++)
 		error = start_worker(workers, true);

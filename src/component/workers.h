@@ -39,8 +39,8 @@ struct workers {
 	bool ended;
 };
 
-/* Starts the first workers and waits until they are ready. 0 or an errno value; then there are none. */
-int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake);
+/* Starts the first workers, where there are to be any, and waits until they are ready. 0 or an errno value; then there are none. */
+int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake, bool any);
 /* Starts no more workers and tells that the channel has ended. How many wait for a message, or will. */
 unsigned workers_stop(struct workers *workers);
 /* Waits until the channel has ended and no thread is left. */

@@ -1,7 +1,7 @@
 /*
  * Firing one event: what happens around every call of a handler.
  *
- * The generated fire.c calls in here, so faults, time limits and traces have one place to live in.
+ * The generated fire.c calls in here, so that a test's faults have one place to live in.
  */
 #include "event/event.h"
 
@@ -13,11 +13,20 @@
 /* Per thread, not per process: a handler may use another volume. */
 static _Thread_local const void *inside;
 
-void event_enter(struct event_source *source, struct event_scope *scope, enum event_id id)
+/* Asks the test before or after the handler; what it said before stays said. */
+static __attribute__((noinline, cold)) void ask_test(struct event_source *source, struct event_scope *scope, bool after)
 {
-	scope->id = id;
-	scope->outer = inside;
+	if (!scope->fault)
+		scope->fault = source->fault(source->fault_arg, event_names[scope->id], scope->event, after);
+}
+
+bool event_enter(struct event_source *source, struct event_scope *scope, enum event_id id, void *event)
+{
+	*scope = (struct event_scope){.id = id, .outer = inside, .event = event};
 	inside = source;
+	if (__builtin_expect(source->fault != NULL, 0))
+		ask_test(source, scope, false);
+	return !scope->fault;
 }
 
 bool event_is_inside(const struct event_source *source)
@@ -25,42 +34,84 @@ bool event_is_inside(const struct event_source *source)
 	return inside == source;
 }
 
+static const struct {
+	int code;
+	const char *meant;
+} win32_codes[] = {
+	{145, "ENOTEMPTY"},
+	{161, "ENOENT"},
+	{170, "EBUSY"},
+	{183, "EEXIST"},
+	{206, "ENAMETOOLONG"},
+	{223, "EFBIG"},
+	{234, "ERANGE"},
+	{258, "ETIMEDOUT"},
+	{267, "ENOTDIR"},
+	{995, "EINTR"},
+	{1006, "ESTALE"},
+	{1117, "EIO"},
+	{1142, "EMLINK"},
+	{1224, "ETXTBSY"},
+	{1314, "EPERM"},
+	{1317, "ENOENT"},
+	{1392, "EIO"},
+	{1450, "ENOMEM"},
+	{1460, "ETIMEDOUT"},
+	{1816, "EDQUOT"},
+	{4390, "EINVAL"},
+	/* These are errno values of another meaning, and found out only as part of an HRESULT. */
+	{2, "ENOENT"},
+	{3, "ENOENT"},
+	{5, "EACCES"},
+	{6, "EBADF"},
+	{8, "ENOMEM"},
+	{14, "ENOMEM"},
+	{15, "ENODEV"},
+	{17, "EXDEV"},
+	{19, "EROFS"},
+	{32, "EBUSY"},
+	{50, "EOPNOTSUPP"},
+	{80, "EEXIST"},
+	{82, "EACCES"},
+	{87, "EINVAL"},
+	{112, "ENOSPC"},
+	{123, "EINVAL"},
+};
+
 /* What a program ported from Windows probably meant, for the message only. */
 static const char *likely_errno(int code)
 {
-	switch (code) {
-	case 145:
-		return "ENOTEMPTY";
-	case 183:
-		return "EEXIST";
-	case 206:
-		return "ENAMETOOLONG";
-	case 234:
-		return "ERANGE";
-	case 267:
-		return "ENOTDIR";
-	case 1006:
-		return "ESTALE";
-	case 1142:
-		return "EMLINK";
-	case 1314:
-		return "EPERM";
-	default:
-		return NULL;
+	/* HRESULT_FROM_WIN32 */
+	if (((unsigned)code & 0xffff0000u) == 0x80070000u)
+		code &= 0xffff;
+	else if (code < 0)
+		return code >= -EVENT_ERRNO_MAX ? strerrorname_np(-code) : NULL;
+	for (size_t i = 0; i < sizeof win32_codes / sizeof *win32_codes; i++) {
+		if (win32_codes[i].code == code)
+			return win32_codes[i].meant;
 	}
+	return NULL;
 }
 
 int event_leave(struct event_source *source, struct event_scope *scope, int code, const char *subject)
 {
 	const char *meant;
 
+	if (__builtin_expect(source->fault != NULL, 0)) {
+		ask_test(source, scope, true);
+		if (scope->fault)
+			code = scope->fault;
+	}
 	inside = scope->outer;
+	/* To the kernel it would mean that it need never ask again, for any file: no open, no flush, no fsync. */
+	if (code == ENOSYS)
+		return EOPNOTSUPP;
 	if (code >= 0 && code <= EVENT_ERRNO_MAX)
 		return code;
-	meant = code < 0 && code >= -EVENT_ERRNO_MAX ? strerrorname_np(-code) : likely_errno(code);
-	event_report(source, EIO, "%s of \"%s\" answered with result code %d, which is no errno value (1 to %d)%s%s%s",
-		     event_names[scope->id], subject, code, EVENT_ERRNO_MAX, meant ? ": did it mean " : "", meant ? meant : "",
-		     meant ? "?" : "");
+	meant = likely_errno(code);
+	event_report(source, EIO, "%s%s%s%s answered with result code %d, which is no errno value (1 to %d)%s%s%s",
+		     event_names[scope->id], *subject ? " of \"" : "", subject, *subject ? "\"" : "", code, EVENT_ERRNO_MAX,
+		     meant ? ": did it mean " : "", meant ? meant : "", meant ? "?" : "");
 	return EIO;
 }
 

@@ -15,9 +15,14 @@
 /* The errno values that a handler may answer with: those Linux has. */
 #define EVENT_ERRNO_MAX 133
 
+/* A test's fault, see tenon_testing_set_faults. */
+typedef int event_fault(void *arg, const char *name, void *event, bool after);
+
 struct event_source {
 	tenon_volume *volume;
 	tenon_events table;
+	event_fault *fault;
+	void *fault_arg;
 	tenon_log_function *log;
 	void *app_data;
 };
@@ -25,9 +30,13 @@ struct event_source {
 struct event_scope {
 	enum event_id id;
 	const void *outer;
+	void *event;
+	/* What a test wants instead of the handler's result code; 0: nothing. */
+	int fault;
 };
 
-void event_enter(struct event_source *source, struct event_scope *scope, enum event_id id);
+/* False: a test wants the handler left out. */
+bool event_enter(struct event_source *source, struct event_scope *scope, enum event_id id, void *event);
 
 /* The errno value that the caller gets for code; subject names the file in messages. */
 int event_leave(struct event_source *source, struct event_scope *scope, int code, const char *subject);

@@ -128,6 +128,31 @@ static int fire_reparse(struct request *request, struct creation *creation, cons
 	return error;
 }
 
+/* What has just been made, as get_file_info tells of it: EIO where it is not there, or is something else. */
+static int info_of_created(struct request *request, const struct creation *creation, struct file_attr *attr)
+{
+	struct tenon_volume *volume = request->volume;
+	int error = info_get(volume, creation->path.text, NULL, attr);
+
+	if (error == ENOENT) {
+		event_report(&volume->events, EIO, "create_file of \"%s\" succeeded, but get_file_info says that it is not there",
+			     creation->path.text);
+		return EIO;
+	}
+	if (!error)
+		error = entry_refuse_type(volume, "create_file", creation->path.text, creation->mode, attr->mode);
+	attr->created = true;
+	return error;
+}
+
+/* Nobody will know of the new file: a name that the kernel thinks is free must be. */
+static void take_back(struct request *request, const struct creation *creation)
+{
+	tenon_delete_file_event delete = {.file_name = creation->path.text};
+
+	fire_delete_file(&request->volume->events, &delete);
+}
+
 /* Everything that is made without staying open; target is a symlink's, else "". */
 static int make(struct request *request, const char *name, uint32_t mode, uint64_t device, const char *target)
 {
@@ -135,6 +160,7 @@ static int make(struct request *request, const char *name, uint32_t mode, uint64
 	struct wire_entry_out entry;
 	struct creation creation;
 	struct file_attr attr;
+	bool made = false;
 	int error = creation_begin(request, &creation, name, mode);
 
 	creation.device = device;
@@ -146,12 +172,14 @@ static int make(struct request *request, const char *name, uint32_t mode, uint64
 		if (tag_of_mode(mode))
 			error = fire_reparse(request, &creation, target);
 		fire_close(request, &creation, error);
+		made = !error;
 	}
 	if (!error)
-		error = info_get(request->volume, creation.path.text, NULL, &attr);
-	attr.created = true;
+		error = info_of_created(request, &creation, &attr);
 	if (!error)
 		error = entry_bind(request, creation.directory, name, &attr, &entry, NULL);
+	if (error && made)
+		take_back(request, &creation);
 	if (!error) {
 		out = reply_body(request, sizeof *out);
 		*out = entry;
@@ -206,6 +234,20 @@ int run_symlink(struct request *request)
 	return make(request, request->wire.name[0], S_IFLNK | 0777, 0, request->wire.name[1]);
 }
 
+/*
+ * The file's turn, which the name did not lead to when the request got what it needed. ESTALE makes the kernel look the name up and open
+ * it the usual way.
+ */
+static int take_turn(struct request *request, struct node *node)
+{
+	bool taken;
+
+	volume_lock(request->volume);
+	taken = gate_take_turn(&request->waiter.claim, node);
+	volume_unlock(request->volume);
+	return taken ? 0 : ESTALE;
+}
+
 /* Turns the open that create_file is into a handle. */
 static int keep_open(struct request *request, struct creation *creation, struct node *node, struct wire_open_out *out)
 {
@@ -219,19 +261,17 @@ static int keep_open(struct request *request, struct creation *creation, struct 
 		handle = handle_new(&volume->handles, file);
 	if (handle) {
 		handle->flags = creation->flags;
-		file->opened = true;
-		file->context = creation->file_context;
 		file->delete_pending = file->temporary = creation->temporary;
-		if (volume->properties.fire_all_open_close_events)
-			handle->context = creation->handle_context;
-		else
-			file->handle_context = creation->handle_context;
 		*out = (struct wire_open_out){.fh = handle->id, .open_flags = fopen_flags(volume, false)};
 	} else if (file) {
 		open_file_put(&volume->tree, file);
 	}
 	volume_unlock(volume);
-	return handle ? 0 : ENOMEM;
+	if (!handle)
+		return ENOMEM;
+	if (!open_file_keep(volume, handle, creation->file_context, creation->handle_context))
+		fire_close(request, creation, false);
+	return 0;
 }
 
 /* create_file has succeeded: make it known to the kernel, or take it back. */
@@ -244,19 +284,22 @@ static int finish_open(struct request *request, struct creation *creation)
 	struct tenon_volume *volume = request->volume;
 	struct file_attr attr;
 	struct node *node = NULL;
-	int error = info_get(volume, creation->path.text, NULL, &attr);
+	int error = info_of_created(request, creation, &attr);
 
-	attr.created = true;
 	if (!error && creation->temporary && attr.nlink)
 		attr.nlink--;
 	if (!error)
-		error = entry_bind(request, creation->directory, creation->name, &attr, &answer.entry, &node);
+		error = entry_bind(request, creation->directory, creation->name, &attr, NULL, &node);
 	if (!error) {
-		error = keep_open(request, creation, node, &answer.open);
+		error = take_turn(request, node);
+		if (!error)
+			error = keep_open(request, creation, node, &answer.open);
 		volume_lock(volume);
 		node->hidden = creation->temporary;
 		if (error)
-			node->lookups--;
+			tree_unbind(&volume->tree, creation->directory, creation->name);
+		else
+			entry_fill(volume, node, &attr, &answer.entry);
 		tree_unpin(&volume->tree, node);
 		volume_unlock(volume);
 	}
@@ -276,20 +319,28 @@ static int open_existing(struct request *request, struct creation *creation)
 	} answer;
 	struct tenon_volume *volume = request->volume;
 	struct subject subject;
+	struct file_attr attr;
 	struct node *node;
-	int error = entry_find(request, creation->directory, creation->name, creation->path.text, &answer.entry, &node);
+	int error = info_get(volume, creation->path.text, NULL, &attr);
 
+	if (!error)
+		error = entry_bind(request, creation->directory, creation->name, &attr, NULL, &node);
 	if (error)
 		return error;
-	error = subject_find(request, node->nodeid, &subject);
-	if (!error && S_ISDIR(subject.mode))
-		error = EISDIR;
+	error = take_turn(request, node);
+	subject = (struct subject){0};
+	path_init(&subject.path);
+	if (!error)
+		error = subject_find(request, node->nodeid, &subject);
+	/* Of anything but a plain file the kernel would never close the handle: it looks the name up again. */
+	if (!error && !S_ISREG(subject.mode))
+		error = S_ISDIR(subject.mode) ? EISDIR : ESTALE;
 	if (!error)
 		error = handle_open(request, &subject, creation->flags, false, &answer.open);
 	subject_done(&subject);
 	volume_lock(volume);
-	if (error)
-		node->lookups--;
+	if (!error)
+		entry_fill(volume, node, &attr, &answer.entry);
 	tree_unpin(&volume->tree, node);
 	volume_unlock(volume);
 	if (!error)

@@ -136,6 +136,12 @@ static int write_piece(struct request *request, struct handle *handle, const cha
 			     event.bytes_written, size);
 		error = EIO;
 	}
+	/* Writers would try again for ever. */
+	if (!error && !event.bytes_written && size) {
+		event_report(&request->volume->events, EIO, "write_file of \"%s\" took none of %u bytes and gave no error", path,
+			     size);
+		error = EIO;
+	}
 	*done = error ? 0 : event.bytes_written;
 	return error;
 }
@@ -144,6 +150,7 @@ static int write_all(struct request *request, struct handle *handle, const char 
 {
 	const struct wire_write_in *in = request->wire.arg;
 	const char *data = request->wire.data;
+	bool cached = in->write_flags & WIRE_WRITE_CACHE;
 	uint32_t limit = request->volume->properties.max_write_block_size;
 	uint32_t done = 0;
 	int error = 0;
@@ -154,10 +161,11 @@ static int write_all(struct request *request, struct handle *handle, const char 
 
 		error = write_piece(request, handle, path, (int64_t)(in->offset + done), data + done, piece, &took);
 		done += took;
-		if (error || took < piece)
+		if (error || (took < piece && !cached))
 			break;
 	}
-	if (!done && error)
+	/* Of cached pages the kernel does not see how much was written, only whether. */
+	if (error && (!done || cached))
 		return error;
 	((struct wire_write_out *)reply_body(request, sizeof(struct wire_write_out)))->size = done;
 	return 0;

@@ -13,6 +13,8 @@
 
 /* What readdir shows where a file's number is not known yet. */
 #define UNKNOWN_INODE 0xffffffffu
+/* Skipping hidden names is the one place where a handler is called without end unless somebody counts. */
+#define MOST_HIDDEN 65536u
 
 struct listed {
 	uint64_t ino;
@@ -31,6 +33,8 @@ struct listing {
 	/* An enumeration is under way: close_directory_enumeration is due. */
 	bool fired;
 	bool finished;
+	/* What the next READDIR is to answer: the one before had something to say first. */
+	int error;
 	void *enumeration_context;
 	/* The newest entry's attributes, of use to the request that enumerated it. */
 	struct file_attr newest;
@@ -84,6 +88,7 @@ static void end_enumeration(struct tenon_volume *volume, struct listing *listing
 		*directory_context = event.directory_context;
 	}
 	listing->fired = listing->finished = false;
+	listing->error = 0;
 	listing->enumeration_context = NULL;
 	listing->count = listing->texts_used = 0;
 }
@@ -185,11 +190,18 @@ static int fire_next(const struct source *source, struct listing *listing, char 
 /* Fetches one more entry into the list; *found false at the end. */
 static int enumerate(const struct source *source, struct listing *listing, bool *found)
 {
+	unsigned hidden = 0;
 	char name[256];
 	struct told told;
 	int error;
 
 	do {
+		if (hidden++ > MOST_HIDDEN) {
+			event_report(&source->volume->events, EIO,
+				     "enumerate_directory of \"%s\" gave more than %u hidden names, one after the other",
+				     source->path, MOST_HIDDEN);
+			return EIO;
+		}
 		error = fire_next(source, listing, name, sizeof name, &told, found);
 		if (error)
 			return error;
@@ -287,10 +299,15 @@ static int fill(struct request *request, struct handle *handle, const struct sub
 		if (ordinal > listing->count)
 			return 0;
 		if (ordinal == listing->count && !listing->finished) {
-			error = enumerate(&source, listing, &fresh);
+			error = listing->error ? listing->error : enumerate(&source, listing, &fresh);
+			listing->error = 0;
 			/* What is in the reply already is told first; the error comes with the next call. */
+			if (error && request->reply->length) {
+				listing->error = error;
+				return 0;
+			}
 			if (error)
-				return request->reply->length ? 0 : error;
+				return error;
 		}
 		if (ordinal == listing->count || !put(request, directory, listing, ordinal, fresh, plus))
 			return 0;

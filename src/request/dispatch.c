@@ -186,6 +186,20 @@ static struct waiter *release_lingering(struct tenon_volume *volume, uint64_t no
 	return serve(volume, &wire, &bytes, sizeof message, reply).ready;
 }
 
+/* The engine's own handle of a file that was open under this id before the id came back for another one. 0: none. Under the lock. */
+static uint64_t find_lingering(struct tenon_volume *volume, uint64_t nodeid)
+{
+	const struct node *node = tree_node(&volume->tree, nodeid);
+
+	for (uint32_t i = 0; node && node->generation && !node->lookups && i < volume->handles.room; i++) {
+		const struct handle *handle = volume->handles.slots[i];
+
+		if (handle && handle->file->node == node && handle->file->linger == handle->id)
+			return handle->id;
+	}
+	return 0;
+}
+
 static struct waiter *forget_one(struct tenon_volume *volume, uint64_t nodeid, uint64_t lookups, struct reply *reply)
 {
 	const struct open_file *file;
@@ -193,7 +207,7 @@ static struct waiter *forget_one(struct tenon_volume *volume, uint64_t nodeid, u
 
 	volume_lock(volume);
 	file = tree_forget(&volume->tree, nodeid, lookups);
-	linger = file ? file->linger : 0;
+	linger = file && file->linger ? file->linger : find_lingering(volume, nodeid);
 	volume_unlock(volume);
 	return linger ? release_lingering(volume, nodeid, linger, reply) : NULL;
 }

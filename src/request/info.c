@@ -79,6 +79,23 @@ static bool is_time(const struct timespec *time)
 	return time->tv_nsec == UTIME_OMIT || (time->tv_nsec >= 0 && time->tv_nsec < 1000000000);
 }
 
+/* What is wrong with the type that was told, NULL if nothing. */
+static const char *find_type_fault(const struct told *told)
+{
+	uint32_t type = told->mode == TENON_NOT_GIVEN ? 0 : told->mode & ~07777u;
+
+	if (told->reparse_tag && !type_of_tag(told->reparse_tag))
+		return "a reparse tag that stands for nothing here";
+	if (told->reparse_tag && (told->attributes & TENON_FILE_ATTRIBUTE_DIRECTORY))
+		return "a reparse tag, and be a directory";
+	if (!told->reparse_tag && (told->attributes & TENON_FILE_ATTRIBUTE_REPARSE_POINT))
+		return "FILE_ATTRIBUTE_REPARSE_POINT, but no reparse_tag";
+	/* A whole st_mode will do, as long as it says the same. */
+	if (type && type != (mode_of_told(told) & S_IFMT))
+		return "a mode whose file type is not what attributes and reparse_tag say";
+	return NULL;
+}
+
 /* What is wrong with what was told, NULL if nothing. */
 static const char *find_fault(const struct told *told)
 {
@@ -86,8 +103,6 @@ static const char *find_fault(const struct told *told)
 		return "a file id of 2^63 or more";
 	if (told->size < 0 || told->allocation < 0)
 		return "a negative size";
-	if (told->reparse_tag && !type_of_tag(told->reparse_tag))
-		return "a reparse tag that stands for nothing here";
 	if (!is_time(&told->birth) || !is_time(&told->atime) || !is_time(&told->mtime) || !is_time(&told->ctime))
 		return "a time with nanoseconds out of range";
 	return NULL;
@@ -98,6 +113,8 @@ int attr_from_told(struct tenon_volume *volume, const char *path, const struct t
 	bool is_root = path[0] == '/' && !path[1];
 	const char *fault = find_fault(told);
 
+	if (!fault)
+		fault = find_type_fault(told);
 	if (!fault && !is_root && told->file_id == TENON_ROOT_ID)
 		fault = "the root's file id";
 	if (!fault && is_root && !(told->attributes & TENON_FILE_ATTRIBUTE_DIRECTORY))
@@ -167,7 +184,11 @@ int info_get(struct tenon_volume *volume, const char *path, void *context, struc
 		.mtime = event.last_write_time,
 		.ctime = event.change_time,
 	};
-	return attr_from_told(volume, path, &told, attr);
+	error = attr_from_told(volume, path, &told, attr);
+	/* What has a path has a name; with 0 the kernel would refuse link(2). */
+	if (!error && *path && !attr->nlink)
+		attr->nlink = 1;
+	return error;
 }
 
 static uint64_t seconds(const struct timespec *time)

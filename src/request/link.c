@@ -55,18 +55,21 @@ static int give_name(struct request *request, struct subject *file, struct node 
 		.new_file_name = link_name,
 		.file_context = file->file->context,
 	};
-	int error = fire_rename_or_move_file(&volume->events, &event);
+	struct name *moved = new_name(volume, name);
+	int error = moved ? fire_rename_or_move_file(&volume->events, &event) : ENOMEM;
 
 	file->file->context = event.file_context;
-	if (error)
+	if (error) {
+		free_name(volume, moved);
 		return error;
+	}
 	volume_lock(volume);
-	error = tree_move(&volume->tree, parent_of(&volume->tree, file->node), name_of(&volume->tree, file->node)->text,
-			  directory, name);
+	tree_move(&volume->tree, parent_of(&volume->tree, file->node), name_of(&volume->tree, file->node)->text, directory,
+		  moved);
 	file->node->hidden = false;
 	file->file->delete_pending = file->file->temporary = false;
 	volume_unlock(volume);
-	return error;
+	return 0;
 }
 
 static int add_name(struct request *request, struct subject *file, struct subject *directory, const char *name,
@@ -88,6 +91,24 @@ static int add_name(struct request *request, struct subject *file, struct subjec
 	return give_name(request, file, directory->node, name, link_name);
 }
 
+/* The file as its new name shows it. What cannot be shown is taken back: the kernel thinks that the name is free. */
+static int show_link(struct request *request, const struct subject *file, struct node *directory, const char *name,
+		     const char *link_name, struct wire_entry_out *out)
+{
+	struct tenon_volume *volume = request->volume;
+	tenon_delete_file_event delete = {.file_name = link_name};
+	struct file_attr attr;
+	int error = info_get(volume, link_name, NULL, &attr);
+
+	if (!error)
+		error = entry_refuse_type(volume, "create_hard_link", link_name, file->mode, attr.mode);
+	if (!error)
+		error = entry_bind(request, directory, name, &attr, out, NULL);
+	if (error && !file->hidden)
+		fire_delete_file(&volume->events, &delete);
+	return error;
+}
+
 int run_link(struct request *request)
 {
 	const char *name = request->wire.name[0];
@@ -101,6 +122,8 @@ int run_link(struct request *request)
 	path_init(&path);
 	if (!error)
 		error = other;
+	if (!error && file.untold)
+		error = ESTALE;
 	if (!error && S_ISDIR(file.mode))
 		error = EPERM;
 	if (!error && tenon_is_hidden_name(name))
@@ -110,7 +133,7 @@ int run_link(struct request *request)
 	if (!error)
 		error = add_name(request, &file, &directory, name, path.text);
 	if (!error)
-		error = entry_find(request, directory.node, name, path.text, &out, NULL);
+		error = show_link(request, &file, directory.node, name, path.text, &out);
 	if (!error)
 		memcpy(reply_body(request, sizeof out), &out, sizeof out);
 	path_done(&path);

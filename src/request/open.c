@@ -17,6 +17,23 @@ uint32_t fopen_flags(const struct tenon_volume *volume, bool directory)
 	return volume->properties.metadata_cache_enabled ? WIRE_FOPEN_KEEP_CACHE : 0;
 }
 
+bool open_file_keep(struct tenon_volume *volume, struct handle *handle, void *file_context, void *handle_context)
+{
+	struct open_file *file = handle->file;
+	bool each = volume->properties.fire_all_open_close_events;
+	bool kept;
+
+	volume_lock(volume);
+	kept = each || !file->opened;
+	if (kept) {
+		file->opened = true;
+		file->context = file_context;
+		*(each ? &handle->context : &file->handle_context) = handle_context;
+	}
+	volume_unlock(volume);
+	return kept;
+}
+
 /* Fires open_file where it is due and keeps the contexts. */
 static int fire_open(struct request *request, const struct subject *subject, struct handle *handle)
 {
@@ -42,12 +59,8 @@ static int fire_open(struct request *request, const struct subject *subject, str
 	error = fire_open_file(&request->volume->events, &event);
 	if (error)
 		return error;
-	file->opened = true;
-	file->context = event.file_context;
-	if (properties->fire_all_open_close_events)
-		handle->context = event.handle_context;
-	else
-		file->handle_context = event.handle_context;
+	if (!open_file_keep(request->volume, handle, event.file_context, event.handle_context))
+		fire_end(request, subject->path.text, handle->id, event.file_context, event.handle_context, false);
 	return 0;
 }
 
@@ -106,8 +119,13 @@ static int open_any(struct request *request, bool directory)
 	struct wire_open_out out;
 	int error = subject_find(request, request->wire.header.nodeid, &subject);
 
+	if (!error && subject.untold)
+		error = ESTALE;
 	if (!error && S_ISDIR(subject.mode) != directory)
 		error = directory ? ENOTDIR : EISDIR;
+	/* The kernel opens fifos and devices itself, and symlinks never. */
+	if (!error && !directory && !S_ISREG(subject.mode))
+		error = EINVAL;
 	if (!error && is_gone_directory(&subject))
 		out = (struct wire_open_out){.fh = HANDLE_NONE};
 	else if (!error)
@@ -180,11 +198,14 @@ static void delete_hidden(struct tenon_volume *volume, struct open_file *file, c
 {
 	tenon_delete_file_event event = {.file_name = path, .file_context = file->context};
 	struct node *directory;
-	int error = fire_delete_file(&volume->events, &event);
+	/* Without its name, which can only be since a drive gave its id to another file, there is nothing to delete. */
+	int error = *path ? fire_delete_file(&volume->events, &event) : ESTALE;
 
 	if (error)
 		event_report(&volume->events, error,
 			     "\"%s\" could not be deleted at its last close: it is deleted when the drive opens again", path);
+	if (!*path)
+		return;
 	volume_lock(volume);
 	file->node->deleted = true;
 	directory = parent_of(&volume->tree, file->node);
@@ -246,8 +267,8 @@ int run_release(struct request *request)
 	if (!handle)
 		return EBADF;
 	error = subject_find(request, request->wire.header.nodeid, &subject);
-	/* Whatever became of its name, a handle is closed. */
-	handle_close(request->volume, handle, error ? "" : subject.path.text);
+	/* Whatever became of its name, a handle is closed. The name may be another file's by now, of the same id. */
+	handle_close(request->volume, handle, error || subject.file != handle->file ? "" : subject.path.text);
 	subject_done(&subject);
 	return 0;
 }

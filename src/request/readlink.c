@@ -4,6 +4,7 @@
  * What a volume says of itself in one answer.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "request/request.h"
 
@@ -43,6 +44,10 @@ static int read_target(struct request *request, struct subject *subject)
 			     "get_reparse_point of \"%s\" gave %u bytes where there was room for %u", subject->path.text,
 			     event.reparse_buffer_length, TARGET_MAX);
 		error = EIO;
+	} else if (!error && (!event.reparse_buffer_length || memchr(request->reply->data, 0, event.reparse_buffer_length))) {
+		event_report(&request->volume->events, EIO,
+			     "get_reparse_point of \"%s\" gave a target that is empty or has a NUL in it", subject->path.text);
+		error = EIO;
 	}
 	if (!error)
 		request->reply->length = event.reparse_buffer_length;
@@ -54,6 +59,8 @@ int run_readlink(struct request *request)
 	struct subject subject;
 	int error = subject_find(request, request->wire.header.nodeid, &subject);
 
+	if (!error && subject.untold)
+		error = ESTALE;
 	if (!error && !S_ISLNK(subject.mode))
 		error = EINVAL;
 	if (!error)
@@ -68,9 +75,11 @@ void need_statfs(struct request *request, struct needs *needs)
 	(void)needs;
 }
 
-static uint64_t not_negative(int64_t number)
+/* Nobody could make sense of more free than there is. total_files of 0: there is no such number. */
+static bool is_size(const tenon_get_volume_size_event *size)
 {
-	return number > 0 ? (uint64_t)number : 0;
+	return size->available_sectors >= 0 && size->available_sectors <= size->total_sectors && size->free_files >= 0 &&
+	       size->total_files >= 0 && (!size->total_files || size->free_files <= size->total_files);
 }
 
 int run_statfs(struct request *request)
@@ -80,15 +89,22 @@ int run_statfs(struct request *request)
 	int error = fire_get_volume_size(&request->volume->events, &event);
 	struct wire_kstatfs *out;
 
+	if (!error && !is_size(&event)) {
+		event_report(&request->volume->events, EIO,
+			     "get_volume_size gave %lld of %lld sectors and %lld of %lld files as free, which cannot be",
+			     (long long)event.available_sectors, (long long)event.total_sectors, (long long)event.free_files,
+			     (long long)event.total_files);
+		error = EIO;
+	}
 	if (error)
 		return error;
 	out = reply_body(request, sizeof *out);
 	*out = (struct wire_kstatfs){
-		.blocks = not_negative(event.total_sectors),
-		.bfree = not_negative(event.available_sectors),
-		.bavail = not_negative(event.available_sectors),
-		.files = not_negative(event.total_files),
-		.ffree = not_negative(event.free_files),
+		.blocks = (uint64_t)event.total_sectors,
+		.bfree = (uint64_t)event.available_sectors,
+		.bavail = (uint64_t)event.available_sectors,
+		.files = (uint64_t)event.total_files,
+		.ffree = (uint64_t)event.free_files,
 		.bsize = properties->cluster_size ? properties->cluster_size : 4096,
 		.namelen = properties->max_file_name_length,
 		.frsize = properties->sector_size,

@@ -28,11 +28,16 @@ static int move_to_hidden(struct request *request, const char *path, const struc
 {
 	struct tenon_volume *volume = request->volume;
 	char hidden[HIDDEN_LENGTH + 1];
+	struct name *moved;
 	struct path target;
 	int error;
 
 	volume_hidden_name(volume, hidden);
 	path_init(&target);
+	/* What could fail afterwards is done before anything is changed. */
+	moved = new_name(volume, hidden);
+	if (!moved)
+		return ENOMEM;
 	volume_lock(volume);
 	error = tree_path(&volume->tree, directory, &target);
 	volume_unlock(volume);
@@ -47,8 +52,10 @@ static int move_to_hidden(struct request *request, const char *path, const struc
 	}
 	if (!error) {
 		volume_lock(volume);
-		error = tree_move(&volume->tree, from, name->name, directory, hidden);
+		tree_move(&volume->tree, from, name->name, directory, moved);
 		volume_unlock(volume);
+	} else {
+		free_name(volume, moved);
 	}
 	path_done(&target);
 	return error;
@@ -221,7 +228,7 @@ static int find_victim(struct request *request, const struct subject *parent, st
 	*victim = (struct subject){0};
 	volume_lock(volume);
 	known = tree_name(&volume->tree, parent->node, name, strlen(name));
-	if (known) {
+	if (known && gate_holds(&request->waiter.claim, node_of(&volume->tree, known))) {
 		victim->node = node_of(&volume->tree, known);
 		victim->file = victim->node->file;
 		victim->mode = victim->node->mode;

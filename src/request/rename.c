@@ -47,7 +47,7 @@ static int find_child(struct request *request, const struct subject *parent, con
 	*child = (struct subject){0};
 	volume_lock(volume);
 	known = tree_name(&volume->tree, parent->node, name, strlen(name));
-	if (known) {
+	if (known && gate_holds(&request->waiter.claim, node_of(&volume->tree, known))) {
 		child->node = node_of(&volume->tree, known);
 		child->file = child->node->file;
 		child->mode = child->node->mode;
@@ -132,6 +132,17 @@ static void keep_for_openers(struct request *request, struct subject *target)
 	volume_unlock(request->volume);
 }
 
+/* The kernel will forget it one day: what it does not remember nobody can be about to open. */
+static bool is_remembered(struct request *request, const struct node *node)
+{
+	bool remembered;
+
+	volume_lock(request->volume);
+	remembered = node->lookups;
+	volume_unlock(request->volume);
+	return remembered;
+}
+
 /* *last: the target loses its last name. */
 static int clear_target(struct request *request, struct renaming *renaming, bool *last)
 {
@@ -142,7 +153,7 @@ static int clear_target(struct request *request, struct renaming *renaming, bool
 	if (error)
 		return error;
 	*last = links <= 1;
-	if (*last && !target->file && !S_ISDIR(target->mode))
+	if (*last && !target->file && !S_ISDIR(target->mode) && is_remembered(request, target->node))
 		keep_for_openers(request, target);
 	if (!*last || !target->file || request->volume->properties.support_posix_unlink_rename)
 		return 0;
@@ -156,13 +167,15 @@ static void restore_target(struct request *request, struct renaming *renaming)
 {
 	struct tenon_volume *volume = request->volume;
 	struct node *node = renaming->target.node;
+	struct name *restored;
 	struct path hidden;
 	char name[256];
 	int error;
 
 	path_init(&hidden);
 	volume_lock(volume);
-	error = tree_path(&volume->tree, node, &hidden);
+	restored = tree_new_name(&volume->tree, renaming->new_name);
+	error = restored ? tree_path(&volume->tree, node, &hidden) : ENOMEM;
 	if (!error)
 		snprintf(name, sizeof name, "%s", name_of(&volume->tree, node)->text);
 	volume_unlock(volume);
@@ -170,7 +183,8 @@ static void restore_target(struct request *request, struct renaming *renaming)
 		error = fire_rename(request, hidden.text, renaming->target.path.text, &renaming->target.file->context, false);
 	if (!error) {
 		volume_lock(volume);
-		error = tree_move(&volume->tree, renaming->to_parent.node, name, renaming->to_parent.node, renaming->new_name);
+		tree_move(&volume->tree, renaming->to_parent.node, name, renaming->to_parent.node, restored);
+		restored = NULL;
 		node->hidden = false;
 		renaming->target.file->delete_pending = false;
 		if (S_ISDIR(node->mode))
@@ -180,29 +194,29 @@ static void restore_target(struct request *request, struct renaming *renaming)
 	if (error)
 		event_report(&volume->events, error, "\"%s\" could not get its name back after a rename failed; it is \"%s\" now",
 			     renaming->target.path.text, hidden.text);
+	free_name(volume, restored);
 	path_done(&hidden);
 }
 
 /* The names as the tree knows them follow what the drive has done. */
-static int follow(struct request *request, struct renaming *renaming, bool last)
+static void follow(struct request *request, struct renaming *renaming, struct name *moved, bool last)
 {
 	struct tenon_volume *volume = request->volume;
 	struct tree *tree = &volume->tree;
 	struct node *from = renaming->from_parent.node;
 	struct node *to = renaming->to_parent.node;
 	struct node *target = renaming->target.node;
-	int error = 0;
 
 	volume_lock(volume);
 	if (renaming->flags & RENAME_EXCHANGE) {
 		tree_exchange(tree, from, renaming->name, to, renaming->new_name);
+		tree_free_name(tree, moved);
 	} else {
 		if (target && last && !renaming->hidden)
 			target->deleted = true;
-		error = tree_move(tree, from, renaming->name, to, renaming->new_name);
+		tree_move(tree, from, renaming->name, to, moved);
 	}
 	volume_unlock(volume);
-	return error;
 }
 
 static int move(struct request *request, struct renaming *renaming)
@@ -210,9 +224,13 @@ static int move(struct request *request, struct renaming *renaming)
 	bool exchange = renaming->flags & RENAME_EXCHANGE;
 	bool replaces = renaming->target.node && !exchange;
 	bool last = false;
+	/* What could fail afterwards is done before anything is changed. */
+	struct name *moved = new_name(request->volume, renaming->new_name);
 	struct bracket bracket;
-	int error = replaces ? clear_target(request, renaming, &last) : 0;
+	int error = moved ? 0 : ENOMEM;
 
+	if (!error && replaces)
+		error = clear_target(request, renaming, &last);
 	if (!error)
 		error = bracket_open(request, &renaming->source, TENON_GENERIC_WRITE, &bracket);
 	if (!error) {
@@ -222,7 +240,11 @@ static int move(struct request *request, struct renaming *renaming)
 	}
 	if (error && renaming->hidden)
 		restore_target(request, renaming);
-	return error ? error : follow(request, renaming, last);
+	if (error)
+		free_name(request->volume, moved);
+	else
+		follow(request, renaming, moved, last);
+	return error;
 }
 
 /* NOREPLACE is answered here: handlers need not know it. */

@@ -83,7 +83,7 @@ struct subject {
 	/* That was done through us, and did not happen behind the drive. */
 	bool removed;
 	/* The node's members of these names, as they were when it was found. */
-	bool hidden;
+	bool hidden, untold;
 	uint32_t mode;
 	uint32_t uid;
 	uint32_t gid;
@@ -99,6 +99,12 @@ void answer_attributes(struct request *request, const struct subject *subject, c
 /* The subject's path with "/name" behind it: 0, ENOENT where it has none, ENAMETOOLONG, EPERM for hidden names, ENOMEM. */
 int subject_child(struct request *request, const struct subject *subject, const char *name, struct path *path);
 
+/* What tree_move is given: memory that is sure to be there when the drive has moved something. The tree's lock is taken. */
+struct name *new_name(struct tenon_volume *volume, const char *text);
+void free_name(struct tenon_volume *volume, struct name *name);
+
+/* 0, or EIO (on_error is told) where path is of another type than event has made it. The kernel would forget to forget it. */
+int entry_refuse_type(struct tenon_volume *volume, const char *event, const char *path, uint32_t wanted, uint32_t mode);
 /*
  * Fires get_file_info for path, which is name in parent, binds the node and, with out, counts a lookup and fills the kernel's
  * entry. node, if not NULL, gets the node, pinned.
@@ -168,6 +174,11 @@ struct access access_of_flags(int flags);
 uint32_t tag_of_mode(uint32_t mode);
 uint32_t attributes_of_mode(uint32_t mode);
 
+/*
+ * Keeps what an open has given. False: the file has been opened meanwhile, by a name that was not known when the turn was taken, and
+ * the contexts are to be handed back.
+ */
+bool open_file_keep(struct tenon_volume *volume, struct handle *handle, void *file_context, void *handle_context);
 /* A new handle of an open file, its events fired: fills the kernel's answer. */
 int handle_open(struct request *request, struct subject *subject, int flags, bool directory, struct wire_open_out *out);
 uint32_t fopen_flags(const struct tenon_volume *volume, bool directory);

@@ -241,8 +241,12 @@ int run_setattr(struct request *request)
 	struct file_attr attr;
 	int error = subject_find(request, request->wire.header.nodeid, &subject);
 
+	if (!error && subject.untold)
+		error = ESTALE;
 	if (!error && has_bad_time(in))
 		error = EINVAL;
+	if (!error && (in->valid & WIRE_SET_SIZE) && !S_ISREG(subject.mode))
+		error = S_ISDIR(subject.mode) ? EISDIR : EINVAL;
 	if (!error && is_late_time(&subject, in)) {
 		answer_late_time(request, &subject, in);
 		subject_done(&subject);
@@ -251,8 +255,12 @@ int run_setattr(struct request *request)
 	if (!error)
 		error = subject.nameless && !subject.file ? change_gone(request, &subject, in)
 							  : change_there(request, &subject, in);
-	if (!error)
+	if (!error) {
 		error = subject_info(request, &subject, &attr);
+		/* The change is made, and the kernel does not know. */
+		if (error)
+			invalidate_attributes(request->volume, request->wire.header.nodeid);
+	}
 	if (!error)
 		answer_attributes(request, &subject, &attr);
 	subject_done(&subject);

@@ -8,6 +8,21 @@
 
 #include "request/request.h"
 
+/* "/" or "/name/name": what tree_path builds, and nothing else. */
+static bool is_plain_path(const char *path)
+{
+	if (path[0] != '/')
+		return false;
+	while (*path) {
+		size_t length = strcspn(++path, "/");
+
+		if (!length || length > 255 || (length <= 2 && strncmp(path, "..", length) == 0))
+			return false;
+		path += length;
+	}
+	return true;
+}
+
 static int path_by_id(struct request *request, uint64_t nodeid, struct path *path)
 {
 	struct tenon_volume *volume = request->volume;
@@ -25,18 +40,64 @@ static int path_by_id(struct request *request, uint64_t nodeid, struct path *pat
 	if (error)
 		return error;
 	text[sizeof text - 1] = 0;
-	if (text[0] != '/') {
-		event_report(&volume->events, EIO, "get_file_name_by_file_id gave \"%s\" for id %lld, which is no absolute path",
-			     text, (long long)event.file_id);
+	if (!is_plain_path(text)) {
+		event_report(
+			&volume->events, EIO,
+			"get_file_name_by_file_id gave \"%.256s\" for id %lld, which is no absolute path without empty, \".\" or \"..\" parts",
+			text, (long long)event.file_id);
 		return EIO;
 	}
 	return path_set(path, text);
 }
 
-int subject_find(struct request *request, uint64_t nodeid, struct subject *subject)
+/* Makes the path known that the file with this id is said to have, so that the next request knows its name and holds its path. */
+static int learn_by_id(struct request *request, uint64_t nodeid, struct path *path, bool *same)
 {
 	struct tenon_volume *volume = request->volume;
 	struct node *found;
+	int error = path_by_id(request, nodeid, path);
+
+	if (!error)
+		error = path_learn(request, path->text, &found);
+	if (error)
+		return error;
+	volume_lock(volume);
+	*same = found->nodeid == nodeid;
+	tree_unpin(&volume->tree, found);
+	volume_unlock(volume);
+	return 0;
+}
+
+static int find_by_id(struct request *request, uint64_t nodeid, struct path *path)
+{
+	bool same = false;
+	int error = 0;
+
+	/* The path is held by nobody yet: the file may be moved, and another one take its place, just now. */
+	for (int tries = 0; tries < 2 && !same && !error; tries++)
+		error = learn_by_id(request, nodeid, path, &same);
+	if (error || same)
+		return error;
+	event_report(&request->volume->events, EIO,
+		     "get_file_name_by_file_id gave \"%s\" for id %lld, but get_file_info gives that another id", path->text,
+		     (long long)tree_file_id_of(nodeid));
+	return EIO;
+}
+
+/* Under the lock. */
+static void look_at(struct subject *subject)
+{
+	subject->file = subject->node->file;
+	subject->hidden = subject->node->hidden;
+	subject->untold = subject->node->untold;
+	subject->mode = subject->node->mode;
+	subject->uid = subject->node->uid;
+	subject->gid = subject->node->gid;
+}
+
+int subject_find(struct request *request, uint64_t nodeid, struct subject *subject)
+{
+	struct tenon_volume *volume = request->volume;
 	int error;
 
 	*subject = (struct subject){0};
@@ -45,29 +106,19 @@ int subject_find(struct request *request, uint64_t nodeid, struct subject *subje
 	subject->node = tree_node(&volume->tree, nodeid);
 	error = subject->node ? tree_path(&volume->tree, subject->node, &subject->path) : ESTALE;
 	if (subject->node) {
-		subject->file = subject->node->file;
+		look_at(subject);
 		subject->removed = subject->nameless = error == ENOENT && subject->node->deleted;
-		subject->hidden = subject->node->hidden;
-		subject->mode = subject->node->mode;
-		subject->uid = subject->node->uid;
-		subject->gid = subject->node->gid;
 	}
 	volume_unlock(volume);
 	if (subject->nameless)
 		return path_set(&subject->path, "");
 	if (error != ENOENT)
 		return error;
-	error = path_by_id(request, nodeid, &subject->path);
-	if (!error) {
-		/* So that the next request knows the name, and its path is held. */
-		error = path_learn(request, subject->path.text, &found);
-		if (!error) {
-			volume_lock(volume);
-			tree_unpin(&volume->tree, found);
-			volume_unlock(volume);
-		}
-		return error;
-	}
+	error = find_by_id(request, nodeid, &subject->path);
+	/* It may have turned out to be another file. */
+	volume_lock(volume);
+	look_at(subject);
+	volume_unlock(volume);
 	if (error == ENOENT) {
 		subject->nameless = true;
 		error = path_set(&subject->path, "");
@@ -120,11 +171,16 @@ int subject_info(struct request *request, struct subject *subject, struct file_a
 	bool asks_by_context = subject->file && volume->properties.support_posix_unlink_rename;
 	int error;
 
+	if (subject->untold)
+		return ESTALE;
 	if (subject->nameless && !asks_by_context)
 		return info_of_gone(subject, attr);
 	error = info_get(volume, subject->path.text, subject->nameless ? subject->file->context : NULL, attr);
 	if (error)
 		return error;
+	/* Another file has taken its place behind our back: ESTALE makes the kernel look it up anew. */
+	if ((subject->mode & S_IFMT) && ((subject->mode ^ attr->mode) & S_IFMT))
+		return ESTALE;
 	if (subject->nameless || (subject->hidden && S_ISDIR(attr->mode)))
 		attr->nlink = 0;
 	else if (subject->hidden && attr->nlink)
@@ -133,6 +189,23 @@ int subject_info(struct request *request, struct subject *subject, struct file_a
 	remember(subject->node, attr);
 	volume_unlock(volume);
 	return 0;
+}
+
+struct name *new_name(struct tenon_volume *volume, const char *text)
+{
+	struct name *name;
+
+	volume_lock(volume);
+	name = tree_new_name(&volume->tree, text);
+	volume_unlock(volume);
+	return name;
+}
+
+void free_name(struct tenon_volume *volume, struct name *name)
+{
+	volume_lock(volume);
+	tree_free_name(&volume->tree, name);
+	volume_unlock(volume);
 }
 
 int subject_child(struct request *request, const struct subject *subject, const char *name, struct path *path)
@@ -156,10 +229,19 @@ int subject_child(struct request *request, const struct subject *subject, const 
 void entry_fill(struct tenon_volume *volume, struct node *node, const struct file_attr *attr, struct wire_entry_out *out)
 {
 	node->lookups++;
+	node->untold = false;
 	*out = (struct wire_entry_out){.nodeid = node->nodeid, .generation = node->generation};
 	lifetime_fill(volume, &out->entry_valid, &out->entry_valid_nsec);
 	lifetime_fill(volume, &out->attr_valid, &out->attr_valid_nsec);
 	wire_attr_fill(volume, node->nodeid, attr, &out->attr);
+}
+
+int entry_refuse_type(struct tenon_volume *volume, const char *event, const char *path, uint32_t wanted, uint32_t mode)
+{
+	if (!((wanted ^ mode) & S_IFMT))
+		return 0;
+	event_report(&volume->events, EIO, "\"%s\" was said to be of another type than %s has just made it", path, event);
+	return EIO;
 }
 
 static int refuse_bind(struct tenon_volume *volume, int error, const char *name, uint64_t nodeid)
@@ -181,7 +263,8 @@ int entry_bind(struct request *request, struct node *parent, const char *name, s
 	volume_lock(volume);
 	if (attr->created && attr->nodeid) {
 		node = tree_node(&volume->tree, attr->nodeid);
-		if (node && !node->names)
+		/* What is open cannot be what has just been made, whatever the drive says. */
+		if (node && (!node->names || node->file))
 			node->deleted = true;
 	}
 	error = tree_bind(&volume->tree, parent, name, attr->nodeid, attr->mode, &node);

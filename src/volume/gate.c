@@ -255,6 +255,29 @@ struct waiter *gate_scan(struct gate *gate, struct tree *tree)
 	return ready;
 }
 
+bool gate_holds(const struct claim *claim, const struct node *node)
+{
+	return node == claim->moving[0] || node == claim->moving[1];
+}
+
+bool gate_take_turn(struct claim *claim, struct node *node)
+{
+	struct node **free_slot = NULL;
+
+	for (int i = 0; i < 3; i++) {
+		if (claim->turn[i] == node)
+			return true;
+		if (!claim->turn[i] && !free_slot)
+			free_slot = &claim->turn[i];
+	}
+	if (!free_slot || node->serial)
+		return false;
+	*free_slot = node;
+	node->serial = -1;
+	tree_pin(node);
+	return true;
+}
+
 void gate_release(struct tree *tree, struct claim *claim)
 {
 	for (int i = 0; i < 3; i++) {

@@ -77,6 +77,15 @@ void gate_wait(struct gate *gate, struct waiter *waiter);
 /* Takes out of the queue those whose turn has come, claims held, in order. To be called after gate_wait and gate_release. */
 struct waiter *gate_scan(struct gate *gate, struct tree *tree);
 
+/* True for a file that claim holds as one to be moved or removed: not one that a name has come to mean since. */
+bool gate_holds(const struct claim *claim, const struct node *node);
+
+/*
+ * Takes the turn of a file that the request has found only now; claim is not shared. False: somebody else has it, and waiting with
+ * what the claim holds already could go round in a circle.
+ */
+bool gate_take_turn(struct claim *claim, struct node *node);
+
 /* Gives back what claim holds; it is then as from claim_init. */
 void gate_release(struct tree *tree, struct claim *claim);
 

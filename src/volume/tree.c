@@ -74,9 +74,8 @@ static void init_condition(pthread_cond_t *condition)
 	pthread_condattr_destroy(&attr);
 }
 
-int tree_init(struct tree *tree)
+static int make_tables(struct tree *tree)
 {
-	memset(tree, 0, sizeof *tree);
 	pool_init(&tree->pool);
 	if (index_init(&tree->nodes, &tree->pool, hash_of_node))
 		return ENOMEM;
@@ -90,6 +89,18 @@ int tree_init(struct tree *tree)
 	if (!tree->root) {
 		index_done(&tree->nodes);
 		index_done(&tree->names);
+		pool_done(&tree->pool);
+		return ENOMEM;
+	}
+	return 0;
+}
+
+int tree_init(struct tree *tree)
+{
+	memset(tree, 0, sizeof *tree);
+	if (make_tables(tree)) {
+		/* As tree_done leaves it. */
+		memset(tree, 0, sizeof *tree);
 		return ENOMEM;
 	}
 	/* The root is never forgotten. */
@@ -236,12 +247,52 @@ static void drop_name(struct tree *tree, struct name *name)
 	tree_unpin(tree, parent);
 }
 
-/* The same id for a new file: the kernel must not take it for the old one. */
-static void renew(struct node *node, uint32_t mode)
+/* A name in directory, looked for from a bucket on; NULL: there is none from there on. */
+static struct name *find_child(const struct tree *tree, const struct node *directory, uint32_t *bucket)
 {
+	pool_ref above = pool_ref_of(directory);
+
+	for (; *bucket < tree->names.buckets; ++*bucket) {
+		for (pool_ref ref = *index_bucket(&tree->names, *bucket); ref; ref = index_next(&tree->pool, ref)) {
+			struct name *name = pool_at(&tree->pool, ref);
+
+			if (name->parent == above)
+				return name;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Names in what is no directory any more. Only directories have names in them, and a directory has one name: that is what keeps the
+ * way up from going round in a circle.
+ */
+static void drop_children(struct tree *tree, struct node *node)
+{
+	uint32_t bucket = 0;
+
+	tree_pin(node);
+	while (node->children) {
+		struct name *name = find_child(tree, node, &bucket);
+
+		if (name)
+			drop_name(tree, name);
+		else
+			/* The table has become smaller meanwhile, and some have moved down. */
+			bucket = 0;
+	}
+	node->pins--;
+}
+
+/* The same id for a new file: the kernel must not take it for the old one. */
+static void renew(struct tree *tree, struct node *node, uint32_t mode)
+{
+	if (!S_ISDIR(mode))
+		drop_children(tree, node);
 	node->generation++;
 	node->deleted = false;
 	node->hidden = false;
+	node->untold = true;
 	node->mode = (uint16_t)mode;
 	node->file = NULL;
 }
@@ -252,11 +303,32 @@ struct node *tree_learn(struct tree *tree, uint64_t nodeid, uint32_t mode)
 
 	if (!node)
 		node = add_node(tree, nodeid, mode);
+	else if (!(node->mode & S_IFMT))
+		node->mode = (uint16_t)mode;
 	else if (node->deleted || ((node->mode ^ mode) & S_IFMT))
-		renew(node, mode);
+		renew(tree, node, mode);
 	if (node)
 		tree_pin(node);
 	return node;
+}
+
+struct name *tree_new_name(struct tree *tree, const char *text)
+{
+	size_t length = strlen(text);
+	pool_ref ref = length <= LONGEST_NAME ? pool_new(&tree->pool, offsetof(struct name, text) + length + 1) : 0;
+	struct name *name = pool_at(&tree->pool, ref);
+
+	if (!name)
+		return NULL;
+	name->length = (uint16_t)length;
+	memcpy(name->text, text, length + 1);
+	return name;
+}
+
+void tree_free_name(struct tree *tree, struct name *name)
+{
+	if (name)
+		pool_free(&tree->pool, pool_ref_of(name));
 }
 
 static bool lies_in(const struct tree *tree, const struct node *node, const struct node *directory)
@@ -266,52 +338,72 @@ static bool lies_in(const struct tree *tree, const struct node *node, const stru
 	return node;
 }
 
-/* One more name for node, which is not (parent, text) yet. */
-static int add_name(struct tree *tree, struct node *parent, const char *text, size_t length, struct node *node)
+static pool_ref *last_name(const struct tree *tree, struct node *node)
 {
-	pool_ref ref = length <= LONGEST_NAME ? pool_new(&tree->pool, offsetof(struct name, text) + length + 1) : 0;
-	struct name *name = pool_at(&tree->pool, ref);
+	pool_ref *at = &node->names;
 
-	if (!name)
-		return length <= LONGEST_NAME ? ENOMEM : ENAMETOOLONG;
+	while (*at)
+		at = &((struct name *)pool_at(&tree->pool, *at))->node_next;
+	return at;
+}
+
+/* One more name for node, which is not (parent, name) yet. */
+static void add_name(struct tree *tree, struct node *parent, struct name *name, struct node *node)
+{
 	name->parent = pool_ref_of(parent);
-	name->length = (uint16_t)length;
-	memcpy(name->text, text, length);
-	attach_to_node(name, node);
+	name->node = pool_ref_of(node);
+	/* A hidden name stays the one that paths lead through: it is what is deleted in the end. */
+	name->node_next = node->hidden ? 0 : node->names;
+	*(node->hidden ? last_name(tree, node) : &node->names) = pool_ref_of(name);
 	parent->children++;
-	index_add(&tree->names, ref);
-	return 0;
+	index_add(&tree->names, pool_ref_of(name));
+}
+
+/* A directory has one name: an older one was moved away behind our back. */
+static void drop_other_names(struct tree *tree, const struct node *node, const struct name *kept)
+{
+	for (struct name *name = name_of(tree, node), *next; name; name = next) {
+		next = pool_at(&tree->pool, name->node_next);
+		if (name != kept)
+			drop_name(tree, name);
+	}
 }
 
 int tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t nodeid, uint32_t mode, struct node **result)
 {
 	size_t length = strlen(text);
 	struct name *name = tree_name(tree, parent, text, length);
-	struct node *node;
-	int error;
+	struct name *fresh = NULL;
+	struct node *node = name ? node_of(tree, name) : NULL;
 
-	node = name ? node_of(tree, name) : NULL;
+	if (!S_ISDIR(parent->mode))
+		return ENOTDIR;
+	if (length > LONGEST_NAME)
+		return ENAMETOOLONG;
 	if (node && !nodeid && (node->nodeid & TREE_COUNTED))
 		nodeid = node->nodeid;
 	node = nodeid ? tree_node(tree, nodeid) : NULL;
 	/* A drive that says so is wrong, and every path below would be endless. */
 	if (node && lies_in(tree, parent, node))
 		return ELOOP;
+	if (!node || !name || node_of(tree, name) != node) {
+		fresh = tree_new_name(tree, text);
+		if (!fresh)
+			return ENOMEM;
+	}
 	node = tree_learn(tree, nodeid, mode);
-	if (!node)
+	if (!node) {
+		tree_free_name(tree, fresh);
 		return ENOMEM;
+	}
 	*result = node;
-	if (name && node_of(tree, name) == node)
-		return 0;
-	if (name)
+	if (fresh && name)
 		drop_name(tree, name);
-	/* A directory has one name: an older one was moved away behind our back. */
-	while (S_ISDIR(mode) && node->names)
-		drop_name(tree, name_of(tree, node));
-	error = add_name(tree, parent, text, length, node);
-	if (error)
-		tree_unpin(tree, node);
-	return error;
+	if (S_ISDIR(mode))
+		drop_other_names(tree, node, fresh ? NULL : name);
+	if (fresh)
+		add_name(tree, parent, fresh, node);
+	return 0;
 }
 
 bool tree_unbind(struct tree *tree, struct node *parent, const char *text)
@@ -324,21 +416,26 @@ bool tree_unbind(struct tree *tree, struct node *parent, const char *text)
 	return true;
 }
 
-int tree_move(struct tree *tree, struct node *from, const char *text, struct node *to, const char *new_text)
+/* What a drive has told since a move was found possible may have made it impossible. */
+static bool may_lie_in(const struct tree *tree, const struct node *node, const struct node *directory)
 {
-	struct name *name = tree_name(tree, from, text, strlen(text));
-	struct node *node;
-	int error;
+	return S_ISDIR(directory->mode) && !(S_ISDIR(node->mode) && lies_in(tree, directory, node));
+}
 
-	tree_unbind(tree, to, new_text);
-	if (!name)
-		return 0;
-	node = node_of(tree, name);
-	tree_pin(node);
-	error = add_name(tree, to, new_text, strlen(new_text), node);
-	drop_name(tree, name);
-	tree_unpin(tree, node);
-	return error;
+void tree_move(struct tree *tree, struct node *from, const char *text, struct node *to, struct name *moved)
+{
+	struct name *name;
+	struct node *node;
+
+	tree_unbind(tree, to, moved->text);
+	name = tree_name(tree, from, text, strlen(text));
+	node = name ? node_of(tree, name) : NULL;
+	if (node && may_lie_in(tree, node, to))
+		add_name(tree, to, moved, node);
+	else
+		tree_free_name(tree, moved);
+	if (name)
+		drop_name(tree, name);
 }
 
 void tree_exchange(struct tree *tree, struct node *from, const char *text, struct node *to, const char *new_text)
@@ -347,7 +444,7 @@ void tree_exchange(struct tree *tree, struct node *from, const char *text, struc
 	struct name *two = tree_name(tree, to, new_text, strlen(new_text));
 	struct node *node;
 
-	if (!one || !two) {
+	if (!one || !two || !may_lie_in(tree, node_of(tree, one), to) || !may_lie_in(tree, node_of(tree, two), from)) {
 		if (one)
 			drop_name(tree, one);
 		if (two)

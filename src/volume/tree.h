@@ -70,6 +70,8 @@ struct node {
 	bool deleted : 1;
 	/* The only name is one of the engine's (.tenon-nameless-...). */
 	bool hidden : 1;
+	/* Has become another file that the kernel has not been told of: what it asks about is the one before. */
+	bool untold : 1;
 	/* Used since tree_victims came by. */
 	bool recent : 1;
 };
@@ -132,7 +134,8 @@ int64_t tree_file_id_of(uint64_t nodeid);
 
 /*
  * Says that (parent, text) is the file with this id (0: the path is its identity) and type; its node comes back pinned. Where the
- * name meant another file before, it does not any more. 0; ENOMEM; ELOOP where the file is a directory that parent lies in.
+ * name meant another file before, it does not any more. 0; ENOMEM; ENOTDIR where parent is none (any more); ELOOP where the file is a
+ * directory that parent lies in.
  */
 int tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t nodeid, uint32_t mode, struct node **node);
 /* Finds or makes the node of a file that is known by its id alone, and pins it. NULL: no memory. */
@@ -140,8 +143,12 @@ struct node *tree_learn(struct tree *tree, uint64_t nodeid, uint32_t mode);
 
 /* Forgets a name; false when it was not known. The node lives on. */
 bool tree_unbind(struct tree *tree, struct node *parent, const char *text);
-/* Moves a name, replacing what was at the target. 0 or ENOMEM (then nothing is moved and the old name is forgotten). */
-int tree_move(struct tree *tree, struct node *from, const char *text, struct node *to, const char *new_text);
+/* A name to give to tree_move, which cannot fail then, or back. NULL: no memory. */
+struct name *tree_new_name(struct tree *tree, const char *text);
+/* name may be NULL. */
+void tree_free_name(struct tree *tree, struct name *name);
+/* Moves a name, replacing what was at the target. */
+void tree_move(struct tree *tree, struct node *from, const char *text, struct node *to, struct name *moved);
 /* Swaps the nodes of two names. */
 void tree_exchange(struct tree *tree, struct node *from, const char *text, struct node *to, const char *new_text);
 

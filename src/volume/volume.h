@@ -11,6 +11,7 @@
 
 #include "event/event.h"
 #include "generated/properties.h"
+#include "tenon-testing.h"
 #include "volume/buffers.h"
 #include "volume/gate.h"
 #include "volume/handle.h"
@@ -58,6 +59,8 @@ struct tenon_volume {
 	atomic_bool active;
 	/* Numbers for hidden names. */
 	atomic_uint_fast64_t hidden_counter;
+	/* What the last connection left behind, for tests. */
+	struct tenon_testing_balance left_over;
 	/* The in-process channel's count of requests. */
 	atomic_uint_fast64_t testing_unique;
 	/* Methods only: one at a time by contract. */

@@ -10,6 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+int kernel_request(struct kernel *kernel, uint32_t opcode, uint64_t node, const void *in, size_t in_size, void *out,
+		   size_t out_size, size_t *length)
+{
+	struct exchange exchange = {.opcode = opcode, .node = node, .in = in, .out = out, .room = out_size};
+
+	exchange.error = tenon_testing_request(kernel->volume, &kernel->caller, opcode, node, in, in_size, out, out_size,
+					       &exchange.length);
+	if (length)
+		*length = exchange.length;
+	if (kernel->watch)
+		kernel->watch(kernel->watcher, &exchange);
+	return exchange.error;
+}
+
 /* A fixed part and up to two strings behind each other. */
 static int send(struct kernel *kernel, uint32_t opcode, uint64_t node, const void *fixed, size_t size, const char *one,
 		const char *two, void *out, size_t out_size, size_t *length)
@@ -22,8 +36,7 @@ static int send(struct kernel *kernel, uint32_t opcode, uint64_t node, const voi
 	memcpy(body, fixed ? fixed : "", size);
 	memcpy(body + size, one ? one : "", ones);
 	memcpy(body + size + ones, two ? two : "", twos);
-	error = tenon_testing_request(kernel->volume, &kernel->caller, opcode, node, body, size + ones + twos, out, out_size,
-				      length);
+	error = kernel_request(kernel, opcode, node, body, size + ones + twos, out, out_size, length);
 	free(body);
 	return error;
 }
@@ -119,8 +132,7 @@ int kernel_write(struct kernel *kernel, uint64_t node, uint64_t fh, uint64_t off
 
 	memcpy(body, &in, sizeof in);
 	memcpy(body + sizeof in, data, size);
-	error = tenon_testing_request(kernel->volume, &kernel->caller, WIRE_WRITE, node, body, sizeof in + size, &out, sizeof out,
-				      NULL);
+	error = kernel_request(kernel, WIRE_WRITE, node, body, sizeof in + size, &out, sizeof out, NULL);
 	free(body);
 	return error ? error : (int)(size - out.size);
 }

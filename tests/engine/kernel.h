@@ -10,10 +10,29 @@
 
 #include "wire/proto.h"
 
+/* A request and its answer: what a test keeps books from. out is NULL where the caller did not want the answer's body. */
+struct exchange {
+	uint32_t opcode;
+	uint64_t node;
+	const void *in;
+	int error;
+	const void *out;
+	/* The body's whole length, and how much of it there is at out. */
+	size_t length;
+	size_t room;
+};
+
 struct kernel {
 	tenon_volume *volume;
 	tenon_testing_caller caller;
+	/* Sees each exchange that the functions below make; NULL: nobody does. */
+	void (*watch)(void *watcher, const struct exchange *exchange);
+	void *watcher;
 };
+
+/* Any request: as tenon_testing_request. */
+int kernel_request(struct kernel *kernel, uint32_t opcode, uint64_t node, const void *in, size_t in_size, void *out,
+		   size_t out_size, size_t *length);
 
 int kernel_lookup(struct kernel *kernel, uint64_t parent, const char *name, struct wire_entry_out *out);
 int kernel_getattr(struct kernel *kernel, uint64_t node, struct wire_attr *out);

@@ -696,6 +696,22 @@ static void times_that_cannot_be_are_refused(void **state)
 	assert_int_equal(attr.atimensec, 999999999);
 }
 
+static void only_plain_files_have_contents(void **state)
+{
+	struct traced *traced = *state;
+	const struct wire_setattr_in size = {.valid = WIRE_SET_SIZE, .size = 100};
+	struct wire_entry_out entry;
+	uint64_t fh;
+
+	assert_int_equal(kernel_symlink(&traced->kernel, ROOT, "s", "t", &entry), 0);
+	traced_take(traced);
+	assert_int_equal(kernel_setattr(&traced->kernel, entry.nodeid, &size), EINVAL);
+	assert_int_equal(kernel_open(&traced->kernel, entry.nodeid, O_RDWR, &fh), EINVAL);
+	assert_int_equal(kernel_setattr(&traced->kernel, ROOT, &size), EISDIR);
+	assert_int_equal(kernel_open(&traced->kernel, ROOT, O_RDWR, &fh), EISDIR);
+	assert_string_equal(traced_take(traced), "");
+}
+
 static void set_gid_directories_pass_their_group_on(void **state)
 {
 	struct traced *traced = *state;
@@ -774,6 +790,7 @@ int main(void)
 		TEST(unmounting_closes_what_is_open, plain),
 		TEST(set_id_bits_go_with_a_write, plain),
 		TEST(times_that_cannot_be_are_refused, plain),
+		TEST(only_plain_files_have_contents, plain),
 		TEST(set_gid_directories_pass_their_group_on, plain),
 		TEST(rubbish_does_no_harm, plain),
 		TEST(names_and_paths_have_limits, plain),

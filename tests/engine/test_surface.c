@@ -18,7 +18,7 @@
 struct program {
 	tenon_volume *volume;
 	/* What methods answered that a handler called. */
-	int unmounted, added, set;
+	int unmounted, added, set, waited;
 };
 
 static void get_file_info(tenon_volume *volume, tenon_get_file_info_event *event)
@@ -27,6 +27,9 @@ static void get_file_info(tenon_volume *volume, tenon_get_file_info_event *event
 
 	program->unmounted = tenon_unmount_media(volume, true);
 	program->added = tenon_add_mounting_point(volume, "/tmp", 0, 0);
+	program->waited = tenon_wait_unmounted(volume, -1);
+	/* Does nothing. */
+	tenon_volume_free(volume);
 	program->set = tenon_set_file_cache(volume, TENON_FILE_CACHE_NONE);
 	event->file_exists = true;
 	event->attributes = TENON_FILE_ATTRIBUTE_DIRECTORY;
@@ -170,6 +173,7 @@ static void handlers_cannot_end_their_volume(void **state)
 	assert_true(tenon_get_active(program->volume));
 	assert_int_equal(tenon_testing_request(program->volume, NULL, 3, 1, getattr, sizeof getattr, NULL, 0, NULL), 0);
 	assert_int_equal(program->unmounted, EDEADLK);
+	assert_int_equal(program->waited, EDEADLK);
 	assert_int_equal(program->added, EDEADLK);
 	assert_int_equal(program->set, EBUSY);
 	assert_int_equal(tenon_set_use_hard_links(program->volume, true), EBUSY);

@@ -124,9 +124,9 @@ static void moving_a_directory_moves_what_is_below(void **state)
 {
 	struct fixture *fix = *state;
 
-	assert_int_equal(tree_move(&fix->tree, fix->d, "e", fix->tree.root, "h"), 0);
+	tree_move(&fix->tree, fix->d, "e", fix->tree.root, tree_new_name(&fix->tree, "h"));
 	assert_path(fix, fix->f, "/h/f");
-	assert_int_equal(tree_move(&fix->tree, fix->e, "f", fix->d, "f2"), 0);
+	tree_move(&fix->tree, fix->e, "f", fix->d, tree_new_name(&fix->tree, "f2"));
 	assert_path(fix, fix->f, "/d/f2");
 	tree_exchange(&fix->tree, fix->d, "f2", fix->tree.root, "h");
 	assert_path(fix, fix->f, "/h");
@@ -360,7 +360,7 @@ static void waiting_is_fair(void **state)
 	ready = gate_scan(&fix->gate, &fix->tree);
 	assert_ptr_equal(ready, &move);
 	assert_null(ready->next);
-	tree_move(&fix->tree, fix->d, "e", fix->tree.root, "h");
+	tree_move(&fix->tree, fix->d, "e", fix->tree.root, tree_new_name(&fix->tree, "h"));
 	gate_release(&fix->tree, &move.claim);
 	ready = gate_scan(&fix->gate, &fix->tree);
 	assert_ptr_equal(ready, &read);
@@ -414,6 +414,44 @@ static void deep_paths_are_held_whole(void **state)
 		assert_int_equal(tree_node(&fix->tree, 1000 + i)->busy, 0);
 }
 
+static void only_directories_have_names_in_them(void **state)
+{
+	struct fixture *fix = *state;
+	struct node *node;
+
+	/* The id of a directory comes back for a file: what was below it is not there any more. */
+	assert_ptr_equal(bind(fix, fix->tree.root, "file", 11, S_IFREG), fix->e);
+	assert_int_equal(fix->e->children, 0);
+	assert_null(tree_name(&fix->tree, fix->e, "f", 1));
+	assert_int_equal(tree_bind(&fix->tree, fix->e, "g", 13, S_IFREG, &node), ENOTDIR);
+	/* As a directory again it keeps the name that it was found by, also where that was an older one. */
+	assert_ptr_equal(bind(fix, fix->d, "e", 11, S_IFDIR), fix->e);
+	assert_path(fix, fix->e, "/d/e");
+	assert_int_equal(name_of(&fix->tree, fix->e)->node_next, 0);
+	/* Otherwise this directory's two names could have led up in a circle. */
+	assert_int_equal(tree_bind(&fix->tree, fix->e, "above", 10, S_IFDIR, &node), ELOOP);
+}
+
+static void a_move_that_has_become_impossible_forgets_the_name(void **state)
+{
+	struct fixture *fix = *state;
+
+	tree_move(&fix->tree, fix->tree.root, "d", fix->e, tree_new_name(&fix->tree, "d"));
+	assert_int_equal(fix->d->names, 0);
+	assert_null(tree_name(&fix->tree, fix->e, "d", 1));
+	tree_move(&fix->tree, fix->d, "e", fix->f, tree_new_name(&fix->tree, "e"));
+	assert_int_equal(fix->e->names, 0);
+}
+
+static void a_hidden_name_stays_the_first(void **state)
+{
+	struct fixture *fix = *state;
+
+	fix->f->hidden = true;
+	bind(fix, fix->tree.root, "g", 12, S_IFREG);
+	assert_path(fix, fix->f, "/d/e/f");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -438,6 +476,9 @@ int main(void)
 		TEST(a_claim_gives_back_what_it_took),
 		TEST(a_move_into_itself_is_told_apart),
 		TEST(deep_paths_are_held_whole),
+		TEST(only_directories_have_names_in_them),
+		TEST(a_move_that_has_become_impossible_forgets_the_name),
+		TEST(a_hidden_name_stays_the_first),
 	};
 
 	return cmocka_run_group_tests_name("tree and gate", tests, NULL, NULL);
