@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that takes long: the tests under sanitizers, longer random runs, and lint.
+# Everything that takes long: the tests under sanitizers, longer random runs, lint, and fuzzing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,5 +13,6 @@ step make test MESON_OPTIONS=-Dwerror=true
 step scripts/lint.sh
 step scripts/run-sanitized.sh asan
 step scripts/run-sanitized.sh tsan
+step scripts/fuzz.sh "${FUZZ_SECONDS:-300}"
 [ "$failed" = 0 ] && echo "check-deep: passed"
 exit "$failed"

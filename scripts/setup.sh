@@ -7,6 +7,7 @@ set -euo pipefail
 header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
 command_there() { command -v "$1" >/dev/null; }
 library() { pkg-config --exists "$1" 2>/dev/null; }
+fuzzer() { [ -n "$(find "$(clang -print-resource-dir 2>/dev/null)" -name 'libclang_rt.fuzzer*' -print -quit 2>/dev/null)" ]; }
 # The tests run under Debian's own Python, whatever else comes first in PATH.
 module() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
 
@@ -36,8 +37,6 @@ need_test() {
     need libcmocka-dev "unit tests in C" library cmocka
     need python3 "tests of real mounts" test -x /usr/bin/python3
     need python3-pytest "tests of real mounts" module pytest
-    need g++ "the headers and an example in C++" command_there c++
-    need bash-completion "completion in bash" test -e /usr/share/bash-completion/bash_completion
     need git "real programs on real mounts: git is one" command_there git
     need fuse3 "drives of ordinary users: fusermount3" command_there fusermount3
     need e2fsprogs "ext4, to compare behaviour with" command_there mkfs.ext4
@@ -46,10 +45,10 @@ need_test() {
 need_deep() {
     need clang-format "checks the formatting" command_there clang-format
     need clang-tidy "static analysis" command_there clang-tidy
+    need clang "builds the fuzzers" command_there clang
+    need libclang-rt-14-dev "fuzzers and their sanitizers" fuzzer
     need cppcheck "static analysis" command_there cppcheck
     need shellcheck "checks the scripts" command_there shellcheck
-    need zsh "completion in zsh" command_there zsh
-    need fish "completion in fish" command_there fish
     need mandoc "checks the manual pages" command_there mandoc
     need fio "real programs on real mounts: writes and verifies" command_there fio
     need stress-ng "real programs on real mounts: many file system calls at once" command_there stress-ng
