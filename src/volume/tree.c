@@ -289,6 +289,8 @@ static void renew(struct tree *tree, struct node *node, uint32_t mode)
 {
 	if (!S_ISDIR(mode))
 		drop_children(tree, node);
+	if (node->hidden && S_ISDIR(node->mode) && node->names)
+		parent_of(tree, node)->hidden_below--;
 	node->generation++;
 	node->deleted = false;
 	node->hidden = false;

@@ -443,6 +443,17 @@ static void a_move_that_has_become_impossible_forgets_the_name(void **state)
 	assert_int_equal(fix->e->names, 0);
 }
 
+static void a_hidden_directory_that_is_another_file_counts_no_more(void **state)
+{
+	struct fixture *fix = *state;
+
+	fix->e->hidden = true;
+	fix->d->hidden_below = 1;
+	assert_ptr_equal(bind(fix, fix->tree.root, "file", 11, S_IFREG), fix->e);
+	assert_int_equal(fix->d->hidden_below, 0);
+	assert_false(fix->e->hidden);
+}
+
 static void a_hidden_name_stays_the_first(void **state)
 {
 	struct fixture *fix = *state;
@@ -478,6 +489,7 @@ int main(void)
 		TEST(deep_paths_are_held_whole),
 		TEST(only_directories_have_names_in_them),
 		TEST(a_move_that_has_become_impossible_forgets_the_name),
+		TEST(a_hidden_directory_that_is_another_file_counts_no_more),
 		TEST(a_hidden_name_stays_the_first),
 	};
 
