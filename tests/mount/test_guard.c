@@ -293,52 +293,36 @@ static void nor_does_one_that_just_exits(void **state)
 	wait_until_gone(fix->place);
 }
 
-static void a_caller_of_a_killed_process_gets_an_error(void **state)
+/* Somebody waits for an answer when the server is killed: that ends with an error, and the mount goes. */
+static void assert_caller_is_freed(struct fixture *fix, enum trouble trouble, const char *name)
 {
-	struct fixture *fix = *state;
 	pid_t caller;
 	int error;
 
-	start(fix, NONE);
-	stop_server(fix);
-	caller = ask(fix, "unknown");
+	start(fix, trouble);
+	if (trouble != HANDLER_USES_OWN_MOUNT)
+		stop_server(fix);
+	caller = ask(fix, name);
 	wait_until_stuck(caller);
 	kill_server(fix);
 	error = error_of(caller);
 	assert_true(error == ECONNABORTED || error == ENOTCONN);
 	wait_until_gone(fix->place);
+}
+
+static void a_caller_of_a_killed_process_gets_an_error(void **state)
+{
+	assert_caller_is_freed(*state, NONE, "unknown");
 }
 
 static void a_forked_child_keeps_nothing_alive(void **state)
 {
-	struct fixture *fix = *state;
-	pid_t caller;
-	int error;
-
-	start(fix, HAS_FORKED);
-	stop_server(fix);
-	caller = ask(fix, "unknown");
-	wait_until_stuck(caller);
-	kill_server(fix);
-	error = error_of(caller);
-	assert_true(error == ECONNABORTED || error == ENOTCONN);
-	wait_until_gone(fix->place);
+	assert_caller_is_freed(*state, HAS_FORKED, "unknown");
 }
 
 static void nor_does_one_that_the_library_knows_nothing_of(void **state)
 {
-	struct fixture *fix = *state;
-	pid_t caller;
-	int error;
-
-	start(fix, HAS_CLONED);
-	stop_server(fix);
-	caller = ask(fix, "unknown");
-	wait_until_stuck(caller);
-	kill_server(fix);
-	error = error_of(caller);
-	assert_true(error == ECONNABORTED || error == ENOTCONN);
-	wait_until_gone(fix->place);
+	assert_caller_is_freed(*state, HAS_CLONED, "unknown");
 }
 
 static void an_own_open_file_does_not_stop_it(void **state)
@@ -355,16 +339,8 @@ static void an_own_open_file_does_not_stop_it(void **state)
 static void nor_does_a_handler_that_waits_for_itself(void **state)
 {
 	struct fixture *fix = *state;
-	pid_t caller;
-	int error;
 
-	start(fix, HANDLER_USES_OWN_MOUNT);
-	caller = ask(fix, "deadlock");
-	wait_until_stuck(caller);
-	kill_server(fix);
-	error = error_of(caller);
-	assert_true(error == ECONNABORTED || error == ENOTCONN);
-	wait_until_gone(fix->place);
+	assert_caller_is_freed(fix, HANDLER_USES_OWN_MOUNT, "deadlock");
 	assert_int_equal(waitpid(fix->server, NULL, 0), fix->server);
 	fix->server = 0;
 }
