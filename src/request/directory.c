@@ -1,78 +1,20 @@
 /*
  * READDIR, READDIRPLUS: enumerate_directory, one entry a firing.
  *
- * The offset is the ordinal in the open directory's own list of names already returned, so that a name that stays is seen once
- * whatever comes and goes, and seekdir finds the same place again.
+ * What a handler gives goes into the open directory's list of names, which answers any offset again.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "request/listing.h"
 #include "request/request.h"
 #include "wire/encode.h"
 
 /* What readdir shows where a file's number is not known yet. */
 #define UNKNOWN_INODE 0xffffffffu
-/* Skipping hidden names is the one place where a handler is called without end unless somebody counts. */
-#define MOST_HIDDEN 65536u
-
-struct listed {
-	uint64_t ino;
-	size_t text;
-	uint16_t length;
-	uint8_t type;
-};
-
-struct listing {
-	struct listed *entries;
-	size_t count;
-	size_t room;
-	char *texts;
-	size_t texts_used;
-	size_t texts_room;
-	/* An enumeration is under way: close_directory_enumeration is due. */
-	bool fired;
-	bool finished;
-	/* What the next READDIR is to answer: the one before had something to say first. */
-	int error;
-	void *enumeration_context;
-	/* The newest entry's attributes, of use to the request that enumerated it. */
-	struct file_attr newest;
-	bool newest_complete;
-};
-
-static int append(struct listing *listing, const char *name, uint64_t ino, uint32_t mode)
-{
-	size_t length = strlen(name);
-
-	if (listing->count == listing->room) {
-		size_t room = listing->room ? listing->room * 2 : 64;
-		struct listed *entries = realloc(listing->entries, room * sizeof *entries);
-
-		if (!entries)
-			return ENOMEM;
-		listing->entries = entries;
-		listing->room = room;
-	}
-	if (listing->texts_used + length + 1 > listing->texts_room) {
-		size_t room = listing->texts_room ? listing->texts_room * 2 : 4096;
-		char *texts = realloc(listing->texts, room);
-
-		if (!texts)
-			return ENOMEM;
-		listing->texts = texts;
-		listing->texts_room = room;
-	}
-	memcpy(listing->texts + listing->texts_used, name, length + 1);
-	listing->entries[listing->count++] = (struct listed){
-		.ino = ino,
-		.text = listing->texts_used,
-		.length = (uint16_t)length,
-		.type = (uint8_t)((mode & S_IFMT) >> 12),
-	};
-	listing->texts_used += length + 1;
-	return 0;
-}
+/* Leaving names out is the one place where a handler is called without end unless somebody counts. */
+#define MOST_LEFT_OUT 65536u
 
 static void end_enumeration(struct tenon_volume *volume, struct listing *listing, const char *path,
 			    context_slot *directory_context)
@@ -90,14 +32,7 @@ static void end_enumeration(struct tenon_volume *volume, struct listing *listing
 	listing->fired = listing->finished = false;
 	listing->error = 0;
 	listing->enumeration_context = NULL;
-	listing->count = listing->texts_used = 0;
-}
-
-static void listing_free(struct listing *listing)
-{
-	free(listing->entries);
-	free(listing->texts);
-	free(listing);
+	listing_clear(listing);
 }
 
 void listing_close(struct tenon_volume *volume, struct handle *handle, const char *path)
@@ -187,19 +122,33 @@ static int fire_next(const struct source *source, struct listing *listing, char 
 	return error;
 }
 
+/*
+ * A name that the list has already is the handler's mistake, unless names have changed meanwhile: then it may be a new file.
+ */
+static bool is_mistake(const struct tenon_volume *volume, const struct listing *listing, const char *name)
+{
+	return listing_has(listing, name) && listing->names_changed == atomic_load(&volume->names_changed);
+}
+
+static bool is_left_out(const struct listing *listing, const char *name)
+{
+	return tenon_is_hidden_name(name) || listing_has(listing, name);
+}
+
 /* Fetches one more entry into the list; *found false at the end. */
 static int enumerate(const struct source *source, struct listing *listing, bool *found)
 {
-	unsigned hidden = 0;
+	unsigned left_out = 0;
 	char name[256];
 	struct told told;
 	int error;
 
 	do {
-		if (hidden++ > MOST_HIDDEN) {
+		if (left_out++ > MOST_LEFT_OUT) {
 			event_report(&source->volume->events, EIO,
-				     "enumerate_directory of \"%s\" gave more than %u hidden names, one after the other",
-				     source->path, MOST_HIDDEN);
+				     "enumerate_directory of \"%s\" gave more than %u hidden names or names that it had given "
+				     "before, one after the other",
+				     source->path, MOST_LEFT_OUT);
 			return EIO;
 		}
 		error = fire_next(source, listing, name, sizeof name, &told, found);
@@ -214,12 +163,18 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 				     "enumerate_directory of \"%s\" gave the name \"%s\", which cannot be", source->path, name);
 			return EIO;
 		}
-	} while (tenon_is_hidden_name(name));
+		if (is_mistake(source->volume, listing, name)) {
+			event_report(&source->volume->events, EIO, "enumerate_directory of \"%s\" gave the name \"%s\" twice",
+				     source->path, name);
+			return EIO;
+		}
+	} while (is_left_out(listing, name));
 	error = attr_from_told(source->volume, name, &told, &listing->newest);
 	if (error)
 		return error;
 	listing->newest_complete = told.mode != TENON_NOT_GIVEN && told.links;
-	return append(listing, name, listing->newest.nodeid ? listing->newest.nodeid : UNKNOWN_INODE, listing->newest.mode);
+	return listing_append(listing, name, listing->newest.nodeid ? listing->newest.nodeid : UNKNOWN_INODE,
+			      listing->newest.mode);
 }
 
 static int begin(struct request *request, struct handle *handle, const struct subject *directory)
@@ -230,7 +185,7 @@ static int begin(struct request *request, struct handle *handle, const struct su
 	int error;
 
 	if (!listing) {
-		listing = calloc(1, sizeof *listing);
+		listing = listing_new();
 		if (!listing)
 			return ENOMEM;
 		handle->listing = listing;
@@ -242,8 +197,9 @@ static int begin(struct request *request, struct handle *handle, const struct su
 	if (parent)
 		above = parent->nodeid;
 	volume_unlock(request->volume);
-	error = append(listing, ".", directory->node->nodeid, S_IFDIR);
-	return error ? error : append(listing, "..", above, S_IFDIR);
+	listing->names_changed = atomic_load(&request->volume->names_changed);
+	error = listing_append(listing, ".", directory->node->nodeid, S_IFDIR);
+	return error ? error : listing_append(listing, "..", above, S_IFDIR);
 }
 
 /* Puts the entry at ordinal into the reply: false when there is no room. */

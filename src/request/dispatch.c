@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVED(op, name) [WIRE_##op] = {need_##name, run_##name}
+#define SERVED(op, name) [WIRE_##op] = {need_##name, run_##name, false}
+#define NAMES(op, name) [WIRE_##op] = {need_##name, run_##name, true}
 
 const struct family families[WIRE_OPCODE_COUNT] = {
 	SERVED(LOOKUP, lookup),
@@ -17,17 +18,17 @@ const struct family families[WIRE_OPCODE_COUNT] = {
 	SERVED(STATX, statx),
 	SERVED(SETATTR, setattr),
 	SERVED(READLINK, readlink),
-	SERVED(SYMLINK, symlink),
-	SERVED(MKNOD, mknod),
-	SERVED(MKDIR, mkdir),
-	SERVED(UNLINK, unlink),
-	SERVED(RMDIR, rmdir),
-	SERVED(RENAME, rename),
-	SERVED(RENAME2, rename2),
-	SERVED(LINK, link),
+	NAMES(SYMLINK, symlink),
+	NAMES(MKNOD, mknod),
+	NAMES(MKDIR, mkdir),
+	NAMES(UNLINK, unlink),
+	NAMES(RMDIR, rmdir),
+	NAMES(RENAME, rename),
+	NAMES(RENAME2, rename2),
+	NAMES(LINK, link),
 	SERVED(OPEN, open),
 	SERVED(OPENDIR, opendir),
-	SERVED(CREATE, create),
+	NAMES(CREATE, create),
 	SERVED(TMPFILE, tmpfile),
 	SERVED(READ, read),
 	SERVED(WRITE, write),
@@ -108,6 +109,19 @@ static void need_again(struct request *request)
 	families[request->wire.header.opcode].need(request, &request->waiter.needs);
 }
 
+static int run_family(struct request *request)
+{
+	const struct family *family = &families[request->wire.header.opcode];
+	int error;
+
+	if (family->names)
+		atomic_fetch_add(&request->volume->names_changed, 1);
+	error = family->run(request);
+	if (family->names)
+		atomic_fetch_add(&request->volume->names_changed, 1);
+	return error;
+}
+
 /* Runs a request that holds what it needs, and lets go of that. */
 static struct dispatched run(struct request *request)
 {
@@ -122,7 +136,7 @@ static struct dispatched run(struct request *request)
 	else if (request->waiter.claim.through_itself)
 		done.error = ENOTEMPTY;
 	else
-		done.error = families[request->wire.header.opcode].run(request);
+		done.error = run_family(request);
 	if (done.error)
 		request->reply->length = 0;
 	volume_lock(volume);

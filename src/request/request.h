@@ -33,6 +33,8 @@ struct request {
 struct family {
 	void (*need)(struct request *request, struct needs *needs);
 	int (*run)(struct request *request);
+	/* Gives or takes names. */
+	bool names;
 };
 
 /* Room for the answer's body, zeroed; NULL never: fixed parts always fit. */

@@ -57,6 +57,8 @@ struct tenon_volume {
 	uint32_t owner_gid;
 	uint32_t volume_id;
 	atomic_bool active;
+	/* Requests that give or take names, counted as they begin and as they end. */
+	atomic_uint_fast64_t names_changed;
 	/* Numbers for hidden names. */
 	atomic_uint_fast64_t hidden_counter;
 	/* What the last connection left behind, for tests. */
