@@ -7,7 +7,7 @@ MESON_OPTIONS ?=
 NEED ?= build test
 
 .DEFAULT_GOAL := all
-.PHONY: all setup setup-build demo test bench check-deep lint install clean help
+.PHONY: all setup setup-build demo test bench check-deep lint install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -56,6 +56,10 @@ ifdef PREFIX
 endif
 	DESTDIR='$(DESTDIR)' meson install -C $(BUILD)
 
+# Meson has written down what the last install brought, and where.
+uninstall:
+	ninja -C $(BUILD) uninstall
+
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-fuzz
 
@@ -67,5 +71,7 @@ help:
 	@echo 'make setup       install what is missing (NEED="build test deep" chooses; default: $(NEED))'
 	@echo 'make lint        formatting, clang-tidy, cppcheck, shellcheck, manual pages'
 	@echo 'make check-deep  the tests under sanitizers, longer random runs, lint and fuzzing: takes long'
-	@echo 'make install     into PREFIX (default /usr/local), below DESTDIR'
+	@echo 'make install     into PREFIX (default /usr/local), below DESTDIR; as root'
+	@echo '                 (without: MESON_OPTIONS=-Dmount-helper-dir= and a PREFIX of your own)'
+	@echo 'make uninstall   remove what the last make install has installed'
 	@echo 'make clean       remove what was built'

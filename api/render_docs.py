@@ -17,8 +17,10 @@ CODE = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9*]+)+")
 
 
 class Page:
-    def __init__(self, name, section, summary, path):
+    def __init__(self, name, section, summary, path, functions=()):
+        # path None: this page is for man alone. functions: man finds the page under these names, too.
         self.name, self.section, self.summary, self.path = name, section, summary, path
+        self.functions = [function for function in functions if function != name]
         self.blocks = []
 
     def add(self, kind, *content):
@@ -99,9 +101,20 @@ def roff_prose(text):
     return "\n".join(lines) + "\n"
 
 
+def fold_code(text):
+    """Code for a screen of 80 columns: declarations are folded, after commas."""
+    for line in re.sub(r",\n\s+", ", ", text.rstrip()).replace("\t", "    ").split("\n"):
+        indent = line[:len(line) - len(line.lstrip())] + "    "
+        # Only the blanks after commas may become line ends.
+        whole = re.sub(r"(?<!,) ", "\0", line)
+        folded = textwrap.wrap(whole, 72, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+        yield from (part.replace("\0", " ") for part in folded or [""])
+
+
 def man(page, version, date):
     out = f".\\\" Written by api/render_docs.py: do not edit.\n.TH {page.name.upper()} {page.section} {date} \"Tenon {version}\" \"Tenon\"\n.nh\n.ad l\n"
-    out += f".SH NAME\n{roff(page.name)} \\- {roff(page.summary)}\n"
+    names = ", ".join(roff(name) for name in (page.name, *page.functions))
+    out += f".SH NAME\n{names} \\- {roff(page.summary)}\n"
     after_heading = False
     for kind, *content in page.blocks:
         if kind == "heading":
@@ -111,7 +124,7 @@ def man(page, version, date):
         elif kind == "text":
             out += ("" if after_heading else ".PP\n") + roff_prose(content[0])
         elif kind == "code":
-            body = "\n".join(roff_line(roff(line.replace("\t", "    "))) for line in content[0].rstrip().split("\n"))
+            body = "\n".join(roff_line(roff(line)) for line in fold_code(content[0]))
             out += f"{'' if after_heading else '.PP' + chr(10)}.nf\n{body}\n.fi\n"
         elif kind == "terms":
             for term, note, text in content[0]:
@@ -204,11 +217,54 @@ def setting_terms(api, gen):
              item["doc"] + values_text(item) + " " + gen.when_text(item["when"])) for item in api["setting"]]
 
 
-def header_declarations():
-    """What tenon.h declares by hand, in its order: each comment with the line or lines that it stands on."""
-    text = (TOP / "include" / "tenon.h").read_text(encoding="utf-8")
+def header_declarations(header):
+    """What a header declares by hand, in its order: each comment with the line or lines that it stands on."""
+    text = (TOP / "include" / header).read_text(encoding="utf-8")
     for match in re.finditer(r"^/\*((?:[^*]|\*(?!/))*)\*/\n((?:#define TENON_\w+ |[a-z])(?:.+\n)+)", text, re.MULTILINE):
         yield re.sub(r"^ \*[ ]?", "", match[1], flags=re.MULTILINE).strip(), match[2].strip()
+
+
+def functions_in(declarations):
+    return [name for _, declaration in declarations for name in re.findall(r"\b(tenon_\w+)\(", declaration)]
+
+
+def setters(event):
+    return [f"tenon_{event['name']}_set_{m['name']}" for m in event["members"] if m["type"] == "text" and m["dir"] != "in"]
+
+
+def property_pages(api, gen, see):
+    """One short page for each property, for man: the functions that read and set it."""
+    pages = []
+    for prop, (_, note, doc) in zip(api["property"], property_terms(api, gen)):
+        name, ctype = prop["name"], c_type(prop, gen)
+        declarations = [f"{gen.declare(ctype, f'tenon_get_{name}')}(tenon_volume *volume);"]
+        if not prop.get("readonly"):
+            declarations.append(f"int tenon_set_{name}(tenon_volume *volume, {gen.declare(ctype, 'value')});")
+        page = Page(f"tenon_get_{name}", 3, f"the property {name} of a Tenon volume", None,
+                    [] if prop.get("readonly") else [f"tenon_set_{name}"])
+        page.add("heading", "Synopsis")
+        page.add("code", "#include <tenon.h>\n\n" + "\n".join(declarations))
+        page.add("heading", "Description")
+        page.add("text", f"{doc}\n\nType: {note}.")
+        if not prop.get("readonly"):
+            page.add("heading", "Return value")
+            page.add("text", "Setting: 0, EINVAL for a value that it does not take, or EBUSY when it may not be set now.")
+        page.add("see", see)
+        pages.append(page)
+    return pages
+
+
+def testing_page(see):
+    declarations = list(header_declarations("tenon-testing.h"))
+    page = Page("tenon_testing", 3, "play the kernel's part to test a program's handlers without a mount", None, functions_in(declarations))
+    page.add("heading", "Synopsis")
+    page.add("code", "#include <tenon-testing.h>")
+    page.add("heading", "Description")
+    for comment, declaration in declarations:
+        page.add("code", declaration)
+        page.add("text", comment)
+    page.add("see", see)
+    return page
 
 
 def words_of(item):
@@ -251,9 +307,12 @@ def write_docs(api, folder):
     properties = Page("tenon_properties", 7, "properties of a Tenon volume", reference / "properties.md")
     settings = Page("tenon_config", 7, "configuration settings of a Tenon volume", reference / "settings.md")
     constants = Page("tenon_constants", 7, "constants of the Tenon library", reference / "constants.md")
-    library = Page("libtenon", 3, "show a drive whose contents a program makes up", reference / "library.md")
+    declarations = list(header_declarations("tenon.h"))
+    library = Page("libtenon", 3, "show a drive whose contents a program makes up", reference / "library.md",
+                   functions_in(declarations) + ["tenon_copy_text"])
     methods_index = Page("methods", None, "The life cycle of a volume", reference / "methods.md")
-    events = {e["name"]: Page(f"tenon_{e['name']}_event", 3, e["summary"], reference / "events" / f"{e['name']}.md") for e in api["event"]}
+    events = {e["name"]: Page(f"tenon_{e['name']}_event", 3, e["summary"], reference / "events" / f"{e['name']}.md", setters(e))
+              for e in api["event"]}
     methods = {m["name"]: Page(f"tenon_{m['name']}", 3, m["summary"], reference / "methods" / f"{m['name']}.md") for m in api["method"]}
 
     links = {name: page for name, page in events.items() if "_" in name}
@@ -313,14 +372,15 @@ def write_docs(api, folder):
     library.add("heading", "Life of a volume")
     library.add("terms", [(f"tenon_{m['name']}", "", f"{first_upper(m['summary'])}. {m['when']}") for m in api["method"]])
     library.add("heading", "Functions and values")
-    for comment, declaration in header_declarations():
+    for comment, declaration in declarations:
         library.add("code", declaration)
         library.add("text", comment)
     library.add("see", list(methods.values()) + [overview, properties, settings, constants])
 
     methods_index.add("terms", [(f"tenon_{m['name']}", "", f"{first_upper(m['summary'])}. {m['when']}") for m in api["method"]])
 
-    pages = [overview, properties, settings, constants, library, *events.values(), *methods.values()]
+    pages = [overview, properties, settings, constants, library, *events.values(), *methods.values(),
+             *property_pages(api, gen, [properties, library]), testing_page([library, overview])]
     write_pages(pages, methods_index, links, reference, man_folder)
 
 
@@ -333,8 +393,12 @@ def write_pages(pages, methods_index, links, reference, man_folder):
     for sub in (reference / "events", reference / "methods", man_folder / "man3", man_folder / "man7"):
         sub.mkdir(parents=True)
     for page in pages:
-        page.path.write_text(markdown(page, links), encoding="utf-8")
-        (man_folder / f"man{page.section}" / f"{page.name}.{page.section}").write_text(man(page, version, date), encoding="utf-8")
+        if page.path:
+            page.path.write_text(markdown(page, links), encoding="utf-8")
+        section = man_folder / f"man{page.section}"
+        (section / f"{page.name}.{page.section}").write_text(man(page, version, date), encoding="utf-8")
+        for function in page.functions:
+            (section / f"{function}.{page.section}").write_text(f".so man{page.section}/{page.name}.{page.section}\n", encoding="utf-8")
     methods_index.path.write_text(markdown(methods_index, links), encoding="utf-8")
     index = "# Tenon reference\n\n" + "".join(
         f"* [{title}]({name}.md)\n" for title, name in (

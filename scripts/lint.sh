@@ -19,10 +19,11 @@ check() { # NAME COMMAND...
 }
 
 folders=(src drives tool examples tests include bench/programs)
-mapfile -t sources < <(find "${folders[@]}" -name '*.[ch]' | sort)
+mapfile -t sources < <(find "${folders[@]}" -name '*.[ch]' -o -name '*.cc' | sort)
 mapfile -t programs < <(find src drives tool examples bench/programs -name '*.c' | sort)
 mapfile -t scripts < <(find scripts .ci -type f -exec grep -lE '^#!.*sh$' {} + | sort)
-mapfile -t pages < <(find docs/man "$build/docs/man" -name '*.[1-8]' | sort)
+# Second names of pages are one line, .so, which mandoc does not like without a reason that matters here.
+mapfile -t pages < <(find docs/man "$build/docs/man" -name '*.[1-8]' -exec grep -L '^\.so ' {} + | sort)
 
 check clang-format clang-format --dry-run -Werror "${sources[@]}"
 for header in tenon.h tenon-testing.h; do
@@ -38,5 +39,6 @@ check cppcheck cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warni
     --suppressions-list=scripts/cppcheck-suppressions.txt -j "$(nproc)" --std=c11 -D_GNU_SOURCE -D__linux__ \
     -I include -I "$build/include" -I src "${programs[@]}"
 check shellcheck shellcheck "${scripts[@]}"
+check "shellcheck of completion" shellcheck -s bash tool/completion/tenon.bash
 check mandoc mandoc -T lint -W warning "${pages[@]}"
 exit "$failed"

@@ -37,6 +37,8 @@ need_test() {
     need libcmocka-dev "unit tests in C" library cmocka
     need python3 "tests of real mounts" test -x /usr/bin/python3
     need python3-pytest "tests of real mounts" module pytest
+    need g++ "the headers and an example in C++" command_there c++
+    need bash-completion "completion in bash" test -e /usr/share/bash-completion/bash_completion
     need git "real programs on real mounts: git is one" command_there git
     need fuse3 "drives of ordinary users: fusermount3" command_there fusermount3
     need e2fsprogs "ext4, to compare behaviour with" command_there mkfs.ext4
@@ -49,6 +51,8 @@ need_deep() {
     need libclang-rt-14-dev "fuzzers and their sanitizers" fuzzer
     need cppcheck "static analysis" command_there cppcheck
     need shellcheck "checks the scripts" command_there shellcheck
+    need zsh "completion in zsh" command_there zsh
+    need fish "completion in fish" command_there fish
     need mandoc "checks the manual pages" command_there mandoc
     need fio "real programs on real mounts: writes and verifies" command_there fio
     need stress-ng "real programs on real mounts: many file system calls at once" command_there stress-ng

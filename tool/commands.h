@@ -1,6 +1,6 @@
 /*
- * The commands: tenon mount, umount, list, check. Each gets its own name as argv[0] and returns 0, or an errno value and
- * why; an empty sentence when it has said everything itself.
+ * The commands: tenon mount, umount, list, check, and the helper of mount(8). Each gets its own name as argv[0] and returns
+ * 0, or an errno value and why; an empty sentence when it has said everything itself.
  */
 #ifndef TOOL_COMMANDS_H
 #define TOOL_COMMANDS_H
@@ -8,11 +8,30 @@
 #include "why.h"
 
 #include <getopt.h>
+#include <stdbool.h>
 
 int command_mount(int argc, char **argv, struct why *why);
 int command_umount(int argc, char **argv, struct why *why);
 int command_list(int argc, char **argv, struct why *why);
 int command_check(int argc, char **argv, struct why *why);
+
+/* For the shells: what could be the last of these words. */
+int command_complete(int argc, char **argv, struct why *why);
+
+/* All commands of tenon; summary NULL: not one that people type. */
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv, struct why *why);
+	const char *summary;
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* The program's own name says whether mount(8) calls it, as /sbin/mount.fuse.tenon. */
+bool is_helper(const char *program);
+/* With exit codes of its own: those of mount(8). */
+int command_helper(int argc, char **argv, struct why *why);
 
 /* How a command is written: what getopt_long(3) needs, and the first line of its help. */
 struct syntax {

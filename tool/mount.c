@@ -2,6 +2,8 @@
  * tenon mount: checks what it was given and starts the process that serves the drive. The command returns when the
  * mount is live, or prints the one sentence that the process sent back through a pipe.
  */
+#include "mount.h"
+
 #include "commands.h"
 #include "serve.h"
 
@@ -35,6 +37,7 @@ static const char help[] =
 	"      ro, rw                               read only; the drive's file is opened so, too\n"
 	"      dev, suid                            obey device files and set-id bits; without: nodev, nosuid\n"
 	"      noexec, noatime                      as for any mount\n"
+	"      sync                                 writes are durable when they return; root only\n"
 	"      allow_other, noallow_other           may other users use it? root's drives: yes\n"
 	"      default_permissions, nodefault_permissions\n"
 	"                                           does the kernel check owners and modes? yes\n"
@@ -176,6 +179,13 @@ static int prepare(struct plan *plan, const char *drive, const char *point, stru
 	return error;
 }
 
+int mount_drive(struct plan *plan, const char *drive, const char *point, struct why *why)
+{
+	int error = prepare(plan, drive, point, why);
+
+	return error ? error : run(plan, why);
+}
+
 int command_mount(int argc, char **argv, struct why *why)
 {
 	struct plan plan = {0};
@@ -194,10 +204,10 @@ int command_mount(int argc, char **argv, struct why *why)
 	}
 	if (!error)
 		error = check_arguments(argc, 2, &syntax, why);
+	if (!error && plan.options.remount)
+		error = why_usage(why, "-o remount is for mount(8): mount -o remount,OPTIONS MOUNTPOINT");
 	if (!error)
-		error = prepare(&plan, argv[optind], argv[optind + 1], why);
-	if (!error)
-		error = run(&plan, why);
+		error = mount_drive(&plan, argv[optind], argv[optind + 1], why);
 done:
 	options_free(&plan.options);
 	return error;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +36,16 @@ static const struct setting aliases[] = {
 	{"fsname", "MountSource", NULL},
 };
 
-/* What fstab(5) entries carry for others to read. */
-static const char *const ignored[] = {"auto",	"noauto",  "user", "nouser", "users",
-				      "nofail", "_netdev", "x-*",  "X-*",    "comment=*"};
+/*
+ * What fstab(5) entries carry for others to read, what mount(8) says of its own accord, and what means nothing here: access
+ * times, for one, are the drive's.
+ */
+static const char *const ignored[] = {
+	"auto",		 "noauto",    "user",	  "user=*",	"nouser",     "users",	     "nousers",	 "group",
+	"nogroup",	 "owner",     "noowner",  "nofail",	"_netdev",    "x-*",	     "X-*",	 "comment=*",
+	"helper=*",	 "uhelper=*", "diratime", "nodiratime", "norelatime", "strictatime", "lazytime", "nolazytime",
+	"nostrictatime", "mand",      "nomand",	  "iversion",	"noiversion", "silent",	     "loud",
+};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -50,6 +58,19 @@ static bool take_flag(struct options *options, const char *item)
 		}
 	}
 	return false;
+}
+
+static bool take_switch(struct options *options, const char *item)
+{
+	if (!strcmp(item, "sync"))
+		options->sync = true;
+	else if (!strcmp(item, "async"))
+		options->sync = false;
+	else if (!strcmp(item, "remount"))
+		options->remount = true;
+	else
+		return false;
+	return true;
 }
 
 static bool is_ignored(const char *item)
@@ -87,7 +108,7 @@ static int add_item(struct options *options, char *item, struct why *why)
 {
 	char *value;
 
-	if (!*item || take_flag(options, item) || is_ignored(item))
+	if (!*item || take_flag(options, item) || take_switch(options, item) || is_ignored(item))
 		return 0;
 	value = strchr(item, '=');
 	if (value)
@@ -156,7 +177,7 @@ static const char *nearest_name(const char *typed)
 		names[count++] = aliases[i].option;
 	names[count++] = "log";
 	for (size_t i = 0; i < COUNT(option_names); i++)
-		names[count++] = option_names[i];
+		names[count++] = option_names[i].name;
 	return suggest(typed, names, count);
 }
 
@@ -179,8 +200,63 @@ int options_apply(const struct options *options, tenon_volume *volume, struct wh
 		const struct setting *setting = &options->settings[i];
 		int error = tenon_set_property(volume, setting->name, setting->value);
 
+		if (error == ENOENT && options->sloppy)
+			continue;
 		if (error)
 			return refuse(setting, error, tenon_get_last_error(volume), why);
 	}
 	return 0;
+}
+
+static const struct option_name *known_name(const char *name)
+{
+	for (size_t i = 0; i < COUNT(option_names); i++) {
+		if (!strcmp(option_names[i].name, name))
+			return &option_names[i];
+	}
+	return NULL;
+}
+
+static void offer_names(const char *before, const char *list, int length)
+{
+	for (size_t i = 0; i < COUNT(mount_flags); i++)
+		printf("%s%.*s%s\tmount option\n", before, length, list, mount_flags[i].option);
+	printf("%s%.*ssync\twrites are durable when they return\n", before, length, list);
+	printf("%s%.*slog=\tthe file where messages go\n", before, length, list);
+	for (size_t i = 0; i < COUNT(aliases); i++) {
+		const struct option_name *name = known_name(aliases[i].name);
+		const char *no = aliases[i].value ? "not: " : "";
+
+		printf("%s%.*s%s%s\t%s%s\n", before, length, list, aliases[i].option, aliases[i].value ? "" : "=", no,
+		       name ? name->summary : "");
+	}
+	for (size_t i = 0; i < COUNT(option_names); i++)
+		printf("%s%.*s%s=\t%s\n", before, length, list, option_names[i].name, option_names[i].summary);
+}
+
+static void offer_values(const char *before, const char *list, int length, const char *values)
+{
+	while (*values) {
+		int value = (int)strcspn(values, ",");
+
+		printf("%s%.*s%.*s\t\n", before, length, list, value, values);
+		values += value + (values[value] == ',');
+	}
+}
+
+void options_offer(const char *before, const char *list)
+{
+	const char *item = strrchr(list, ',') ? strrchr(list, ',') + 1 : list;
+	const char *value = strchr(item, '=');
+	const struct option_name *name;
+	char buffer[64];
+
+	if (!value) {
+		offer_names(before, list, (int)(item - list));
+		return;
+	}
+	snprintf(buffer, sizeof buffer, "%.*s", (int)(value - item), item);
+	name = known_name(buffer);
+	if (name)
+		offer_values(before, list, (int)(value + 1 - list), name->values);
 }

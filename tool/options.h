@@ -21,6 +21,12 @@ struct setting {
 struct options {
 	/* TENON_MOUNT_* bits. */
 	uint32_t flags;
+	/* Writes reach the drive before they return. */
+	bool sync;
+	/* What is mounted is to change, nothing is to be mounted. */
+	bool remount;
+	/* Options that nobody knows are left out. */
+	bool sloppy;
 	/* NULL: messages go to syslog. */
 	const char *log;
 	struct setting *settings;
@@ -36,5 +42,11 @@ void options_free(struct options *options);
 
 /* Sets the volume's properties in the order in which they were given. */
 int options_apply(const struct options *options, tenon_volume *volume, struct why *why);
+
+/*
+ * Prints what the last item of a list of options could be, for a shell: each line is before, the list with that item, a tab,
+ * and a few words about it.
+ */
+void options_offer(const char *before, const char *list);
 
 #endif

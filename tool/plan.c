@@ -29,6 +29,11 @@ static bool ends_with(const char *text, const char *end)
 	return length > end_length && !strcmp(text + length - end_length, end);
 }
 
+bool plan_is_drive(const char *drive)
+{
+	return !strncmp(drive, memory_prefix, strlen(memory_prefix)) || ends_with(drive, vault_suffix);
+}
+
 /* The vault need not be there yet, its directory must. */
 static int plan_vault(struct plan *plan, const char *path, struct why *why)
 {

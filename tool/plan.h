@@ -21,6 +21,9 @@ struct plan {
 	struct options options;
 };
 
+/* Does the argument look like a drive at all? */
+bool plan_is_drive(const char *drive);
+
 /* Which drive the argument DRIVE means. */
 int plan_drive(struct plan *plan, const char *drive, struct why *why);
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -43,8 +44,7 @@ static int apply_settings(const struct plan *plan, tenon_volume *volume, struct 
 	return options_apply(&plan->options, volume, why);
 }
 
-/* The options are tried on a volume of their own: a wrong one must not leave a new vault behind. */
-static int check_settings(const struct plan *plan, struct why *why)
+int serve_check(const struct plan *plan, struct why *why)
 {
 	tenon_volume *volume;
 	int error = tenon_volume_new(&volume, plan->kind->events, sizeof *plan->kind->events, NULL);
@@ -121,6 +121,23 @@ static int mount_volume(struct service *service, struct why *why)
 	return error ? volume_failed(service, error, why) : 0;
 }
 
+/* The kernel then follows each write with an fsync. It is a property of the whole file system, and not of a mounting point. */
+static int make_synchronous(const struct service *service, struct why *why)
+{
+	const char *point = service->plan->point;
+	int error = 0;
+	int fd;
+
+	if (!service->plan->options.sync)
+		return 0;
+	fd = fspick(AT_FDCWD, point, FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT);
+	if (fd < 0 || fsconfig(fd, FSCONFIG_SET_FLAG, "sync", NULL, 0) || fsconfig(fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0))
+		error = why_failed(why, errno, "%s cannot be mounted with -o sync: %s", point, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
 /* Writes the state file that tenon umount reads at the end; without it that works less well, so it is no failure. */
 static void announce(struct service *service)
 {
@@ -174,7 +191,7 @@ static int start(struct service *service, struct why *why)
 	int error = ending_prepare(&service->ending, why);
 
 	if (!error)
-		error = check_settings(service->plan, why);
+		error = serve_check(service->plan, why);
 	if (!error)
 		error = open_log(service, why);
 	if (!error)
@@ -183,6 +200,8 @@ static int start(struct service *service, struct why *why)
 		error = make_volume(service, why);
 	if (!error)
 		error = mount_volume(service, why);
+	if (!error)
+		error = make_synchronous(service, why);
 	if (!error)
 		error = ending_watch(&service->ending, service->volume, why);
 	return error;

@@ -12,4 +12,7 @@
  */
 int serve(const struct plan *plan, void (*ready)(void *arg), void *arg, struct why *why);
 
+/* Whether the library takes the options. They are tried on a volume of their own: a wrong one must not leave a new vault behind. */
+int serve_check(const struct plan *plan, struct why *why);
+
 #endif

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import select
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("BUILD") or REPOSITORY / "build").resolve()
+from installed import BUILD, REPOSITORY
+
 PATIENCE = 30.0
 
 
@@ -36,13 +35,18 @@ def wait_mounted(point: Path, program: subprocess.Popen[bytes]) -> None:
         os.close(end)
 
 
-@pytest.fixture
-def hello(base, need):
-    """The mounting point and the process of a running hello."""
+@pytest.fixture(params=["from the build folder", "hello", "hello-cc"])
+def hello(request, base, need):
+    """The mounting point and the process of a running hello: the build folder's, or compiled against what is installed."""
     need("root", os.geteuid() == 0, "mounting needs root")
     need("mount", os.path.exists("/dev/fuse"), "no /dev/fuse")
     point = base.fresh("hello")
-    with subprocess.Popen([BUILD / "examples" / "hello", point], stdin=subprocess.DEVNULL) as program:
+    command, environment = [BUILD / "examples" / "hello"], None
+    if request.param.startswith("hello"):
+        copy = request.getfixturevalue("installed")
+        need("c++", (copy.examples / request.param).exists(), "no C++ compiler")
+        command, environment = [copy.examples / request.param], {**os.environ, "LD_LIBRARY_PATH": str(copy.library)}
+    with subprocess.Popen([*command, point], stdin=subprocess.DEVNULL, env=environment) as program:
         try:
             wait_mounted(point, program)
             yield point, program
@@ -68,19 +72,3 @@ def test_hello(hello) -> None:
     assert not (point / "other").exists()
     subprocess.run(["umount", point], check=True, timeout=PATIENCE)
     assert program.wait(PATIENCE) == 0
-
-
-def test_installed_library(tmp_path: Path) -> None:
-    """A program is compiled against what make install installs, with nothing but pkg-config."""
-    options = {o["name"]: o["value"] for o in json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text(encoding="utf-8"))}
-    if options["b_sanitize"] != "none":
-        pytest.skip("a library with sanitizers cannot be linked into a program without")
-    subprocess.run(["meson", "install", "--no-rebuild", "--quiet", "-C", BUILD, "--destdir", tmp_path], check=True, timeout=120)
-    library = tmp_path / options["prefix"].lstrip("/") / options["libdir"]
-    environment = {**os.environ, "PKG_CONFIG_PATH": str(library / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(tmp_path)}
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "tenon"], check=True, capture_output=True, text=True, env=environment).stdout
-    subprocess.run(["cc", REPOSITORY / "examples" / "hello.c", "-o", tmp_path / "hello", *flags.split()], check=True)
-    usage = subprocess.run([tmp_path / "hello"], env={**os.environ, "LD_LIBRARY_PATH": str(library)}, check=False)
-    assert usage.returncode == errno.ENOTDIR
-    page = tmp_path / options["prefix"].lstrip("/") / options["mandir"] / "man3" / "tenon_read_file_event.3"
-    assert page.read_text(encoding="utf-8").startswith(".\\\"")

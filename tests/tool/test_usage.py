@@ -15,6 +15,23 @@ def test_each_command_has_help(bench, command):
     assert bench.ok(command, "--help").startswith(f"Usage: tenon {command}")
 
 
+@pytest.mark.parametrize("command", ["mount", "umount", "list", "check"])
+def test_help_with_a_command_says_the_same(bench, command):
+    assert bench.ok("help", command) == bench.ok(command, "--help")
+
+
+def test_help_with_something_else(bench):
+    assert bench.ok("help") == bench.ok("--help")
+    assert bench.refused("help", "mont", status=2) == "there is no command 'mont': did you mean 'mount'?"
+
+
+def test_a_drive_is_no_command(bench):
+    """As one may write it who is used to mount(8), or /sbin/mount.fuse does for the type fuse."""
+    for drive in ("notes.vault", "memory:"):
+        assert bench.refused(drive, bench.point, status=2) == \
+            f"there is no command '{drive}': a drive is mounted with tenon mount {drive} MOUNTPOINT"
+
+
 def test_version(bench):
     assert re.fullmatch(r"tenon \d+\.\d+\.\d+\n", bench.ok("--version"))
 
