@@ -27,7 +27,7 @@ TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/tenon-test.XXXXXX")
 export TMPDIR
 chmod 1777 "$TMPDIR"
 mounts() { awk -v folder="$TMPDIR/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort -r; }
-trap 'mounts | xargs -r umount -l; rm -rf "$TMPDIR"' EXIT
+trap 'jobs -p | xargs -r kill; mounts | xargs -r umount -l; rm -rf "$TMPDIR"' EXIT
 
 # A drive runs in the background, so a sanitizer's report goes to a file, not to a stream that nobody reads. (gcc's undefined-
 # behaviour sanitizer does not obey beside the address sanitizer: it ends the drive, whose user then fails.)
@@ -36,33 +36,52 @@ export ASAN_OPTIONS="halt_on_error=1:exitcode=99:detect_stack_use_after_return=1
 export UBSAN_OPTIONS="halt_on_error=1:exitcode=99:print_stacktrace=1:log_path=$reports${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
 export TSAN_OPTIONS="halt_on_error=1:exitcode=99:second_deadlock_stack=1:log_path=$reports${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 
-failed=0
 broken=0 # what no runner counts
 rm -f "$build"/meson-logs/testlog*
-timeout --kill-after=30 "$limit" meson test -C "$build" --timeout-multiplier 5 --print-errorlogs || failed=1
+
+programs() {
+    timeout --kill-after=30 "$limit" meson test -C "$build" --timeout-multiplier 5 --print-errorlogs
+}
 
 xml=()
-for suite in parity real tool examples bench; do
-    compgen -G "tests/$suite/test_*.py" >/dev/null || continue
-    echo "== tests/$suite"
-    xml+=("$build/meson-logs/pytest-$suite.xml")
+in_container=
+suite() { # NAME XML ARGUMENT...
+    local name=$1 file=$2
+    shift 2
+    echo "== $name"
+    # shellcheck disable=SC2086 # it is nothing or two words
+    timeout --signal=INT --kill-after=30 "$limit" $in_container "$python" -m pytest -q -p no:cacheprovider \
+        -o faulthandler_timeout=300 --junitxml="$file" "$@"
+}
+
+# What takes longest runs beside the rest, and is shown when that is over.
+parity=$build/meson-logs/pytest-parity.xml
+rm -f "$parity"
+suite tests/parity "$parity" tests/parity >"$TMPDIR/parity.log" 2>&1 &
+beside=$!
+xml+=("$parity")
+
+failed=0
+programs || failed=1
+for name in real tool examples bench; do
+    compgen -G "tests/$name/test_*.py" >/dev/null || continue
+    xml+=("$build/meson-logs/pytest-$name.xml")
     rm -f "${xml[-1]}"
-    timeout --signal=INT --kill-after=30 "$limit" "$python" -m pytest -q -p no:cacheprovider -o faulthandler_timeout=300 \
-        --junitxml="${xml[-1]}" "tests/$suite" || failed=1
+    suite "tests/$name" "${xml[-1]}" "tests/$name" || failed=1
 done
 
 # The behaviour of file systems once more as the root of a container, who is none of the machine's users.
 if [ "$(id -u)" = 0 ] && "$python" tests/container.py true; then
-    echo "== tests/parity in a container"
-    runtime=$TMPDIR/container
-    mkdir -m 1777 "$runtime"
-    xml+=("$runtime/pytest.xml")
-    XDG_RUNTIME_DIR=$runtime timeout --signal=INT --kill-after=30 "$limit" "$python" tests/container.py \
-        "$python" -m pytest -q -p no:cacheprovider -o faulthandler_timeout=300 --junitxml="${xml[-1]}" \
-        -k "${TENON_THOROUGH:+vault- or }memory-" tests/parity/test_parity.py || failed=1
+    mkdir -m 1777 "$TMPDIR/container"
+    xml+=("$TMPDIR/container/pytest.xml")
+    in_container="$python tests/container.py"
+    suite "tests/parity in a container" "${xml[-1]}" -k "${TENON_THOROUGH:+vault- or }memory-" tests/parity/test_parity.py || failed=1
 else
     echo "run-tests: skipped: parity in a container (needs root and user namespaces)"
 fi
+
+wait "$beside" || failed=1
+cat "$TMPDIR/parity.log"
 
 if [ -n "$(mounts)" ]; then
     mounts | sed 's/^/run-tests: still mounted: /'

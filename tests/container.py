@@ -2,7 +2,7 @@
 """Runs a command as the root of something like a container: container.py COMMAND [ARGUMENT...]
 
 A user namespace in which a million users exist and none is one of the machine's, a mount namespace, and /dev/fuse open to
-all. What needs the machine's root (loop devices, device files) is refused there.
+all. What needs the machine's root (loop devices, device files) is refused there. XDG_RUNTIME_DIR is a folder of that root's own.
 """
 import ctypes
 import os
@@ -61,9 +61,7 @@ def become_root_inside(mapped: int, unshared: int) -> None:
     unshare(CLONE_NEWNS)
 
 
-def main() -> int:
-    open_device()
-    make_reachable(str(pathlib.Path(__file__).resolve().parents[1]))
+def run() -> int:
     mapped, mapped_end = os.pipe()
     unshared, unshared_end = os.pipe()
     pid = os.fork()
@@ -78,6 +76,15 @@ def main() -> int:
     map_users(pid)
     os.close(mapped_end)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def main() -> int:
+    open_device()
+    make_reachable(str(pathlib.Path(__file__).resolve().parents[1]))
+    with tempfile.TemporaryDirectory(prefix="tenon-runtime-") as runtime:
+        os.chown(runtime, FIRST_USER, FIRST_USER)
+        os.environ["XDG_RUNTIME_DIR"] = runtime
+        return run()
 
 
 if __name__ == "__main__":
