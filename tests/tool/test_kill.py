@@ -1,15 +1,17 @@
 """The drive's process is killed at any moment while several programs work: what is there afterwards is the state of one
-commit, and nothing that was flushed is missing.
+commit, and nothing that was flushed is missing. With and without the kernel's caches, and the dead mount goes by itself.
 
 Every client keeps a journal outside the drive: a line when an operation begins and one when it has ended. Each operation gives
 a tree that never was before, so the tree that is found tells how far each client got; that must be one cut through all of
-them, since all share one transaction.
+them, since all share one transaction. With the caches that holds for names, and for contents that are written when a file is closed; of
+a mapped file each page is as of a moment of its own.
 """
 from __future__ import annotations
 
 import os
 import pathlib
 import random
+import resource
 import select
 import signal
 import stat
@@ -20,13 +22,13 @@ from typing import Optional
 
 import pytest
 
-from .conftest import LIMIT, mounted, server_of
+from .conftest import LIMIT, mounted, server_of, wait_until_gone
+from .mapped import MappedClient, expect_pages, names_found
 
 pytestmark = pytest.mark.usefixtures("real")
 
-CLIENTS = 3
-ROUNDS = 6
-DEEP_ROUNDS = 200
+ROUNDS = 3
+DEEP_ROUNDS = 100
 # Up to this much of the work is done before the kill.
 LONGEST = 0.6
 
@@ -203,9 +205,10 @@ def found(folder: pathlib.Path) -> tuple:
     return repr((sorted(tuple(group) for group in names.values()), rest)),
 
 
-def work(seed: int, folder: str, journal: str) -> None:
-    """A client's process: until the drive is gone."""
-    client = Client(seed, folder)
+def work(kind: str, seed: int, folder: str, journal: str) -> None:
+    """A client's process: until the drive is gone, which a mapping tells with SIGBUS."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    client = KINDS[kind](seed, folder)
     log = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     while True:
         os.write(log, b"%d begin %d\n" % (client.number + 1, time.monotonic_ns()))
@@ -231,6 +234,18 @@ class Journal:
         return max((number for number, end in self.end.items() if end < when), default=0)
 
 
+class Mode:
+    """How the drive is mounted, and who works there."""
+
+    def __init__(self, options: list[str], kinds: list[str]):
+        self.options = options
+        self.kinds = kinds
+
+
+KINDS = {"plain": Client, "mapped": MappedClient}
+MODES = {"uncached": Mode(["-o", "file_cache=none"], ["plain"] * 3), "cached": Mode([], ["plain", "mapped", "mapped"])}
+
+
 def reached(seed: int, journal: Journal, seen: tuple) -> list[int]:
     """After how many operations the tree is the one that is there."""
     client = Client(seed, None)
@@ -242,8 +257,7 @@ def reached(seed: int, journal: Journal, seen: tuple) -> list[int]:
     return fits
 
 
-def expect_one_cut(seeds: list[int], journals: list[Journal], seen: list[tuple]) -> None:
-    ranges = [reached(seed, journal, tree) for seed, journal, tree in zip(seeds, journals, seen)]
+def expect_one_cut(ranges: list[list[int]], journals: list[Journal]) -> None:
     assert all(ranges), f"a tree that never was: {[bool(fits) for fits in ranges]}"
     flushed = max((when for journal in journals for when in journal.flushes), default=0)
     for fits, journal in zip(ranges, journals):
@@ -265,45 +279,63 @@ def kill(pid: int) -> None:
     os.close(fd)
 
 
-def one_round(bench, seed: int) -> None:
+def look(kind: str, seed: int, folder: pathlib.Path, journal: Journal) -> list[int]:
+    """After how many of the client's operations what can be seen of names is as it is there."""
+    if kind == "plain":
+        return reached(seed, journal, found(folder))
+    begun = max(journal.begin, default=0)
+    expect_pages(seed, folder, begun, max(journal.end, default=0))
+    return names_found(seed, folder, begun)
+
+
+def start_clients(bench, mode: Mode, seeds: list[int], folders: list[pathlib.Path], journals: list[pathlib.Path]) -> list[subprocess.Popen]:
+    clients = [subprocess.Popen([sys.executable, "-m", "tool.test_kill", kind, str(seed), folder, journal],
+                                cwd=pathlib.Path(__file__).parents[1])
+               for kind, seed, folder, journal in zip(mode.kinds, seeds, folders, journals)]
+    bench.running += clients
+    while not all(journal.exists() and journal.stat().st_size for journal in journals):
+        assert all(client.poll() is None for client in clients)
+        time.sleep(0.01)
+    return clients
+
+
+def one_round(bench, mode: Mode, seed: int) -> None:
     choose = random.Random(seed)
-    seeds = [choose.randrange(1 << 30) for _ in range(CLIENTS)]
-    bench.ok("mount", "-o", "file_cache=none", "demo.vault", "mnt")
-    folders = [bench.point / f"{seed}-{number}" for number in range(CLIENTS)]
+    seeds = [choose.randrange(1 << 30) for _ in mode.kinds]
+    bench.ok("mount", *mode.options, "demo.vault", "mnt")
+    folders = [bench.point / f"{seed}-{number}" for number in range(len(seeds))]
     for folder in folders:
         folder.mkdir()
     fd = os.open(bench.point, os.O_RDONLY)
     os.fsync(fd)
     os.close(fd)
-    journals = [bench.folder / f"journal-{number}" for number in range(CLIENTS)]
-    clients = [subprocess.Popen([sys.executable, "-m", "tool.test_kill", str(one), folder, journal],
-                                cwd=pathlib.Path(__file__).parents[1])
-               for one, folder, journal in zip(seeds, folders, journals)]
-    bench.running += clients
-    while not all(journal.exists() and journal.stat().st_size for journal in journals):
-        time.sleep(0.01)
+    journals = [bench.folder / f"journal-{number}" for number in range(len(seeds))]
+    clients = start_clients(bench, mode, seeds, folders, journals)
     time.sleep(choose.random() * LONGEST)  # the moment of the kill, not a wait for something
     pid = server_of(bench.point)
     assert pid is not None
     kill(pid)
-    for client in clients:
-        assert client.wait(LIMIT) == 0
+    for client, kind in zip(clients, mode.kinds):
+        assert client.wait(LIMIT) in ([0, -signal.SIGBUS] if kind == "mapped" else [0])
+    wait_until_gone(bench.point)
     assert bench.ok("check", "demo.vault").endswith(": sound\n")
-    bench.ok("mount", "-o", "file_cache=none", "demo.vault", "mnt")
-    expect_one_cut(seeds, [Journal(journal) for journal in journals], [found(folder) for folder in folders])
+    bench.ok("mount", *mode.options, "demo.vault", "mnt")
+    read = [Journal(journal) for journal in journals]
+    expect_one_cut([look(*one) for one in zip(mode.kinds, seeds, folders, read)], read)
     assert bench.tenon("umount", "mnt").returncode == 0
     assert mounted(bench.point) is None
     for journal in journals:
         journal.unlink()
 
 
-def test_killed_at_any_moment(bench):
+@pytest.mark.parametrize("mode", MODES)
+def test_killed_at_any_moment(bench, mode):
     seed = seed_of_run()
     rounds = int(os.environ.get("TENON_KILLS", DEEP_ROUNDS if os.environ.get("TENON_THOROUGH") else ROUNDS))
     for number in range(rounds):
         print(f"round {number}")
-        one_round(bench, seed + number)
+        one_round(bench, MODES[mode], seed + number)
 
 
 if __name__ == "__main__":
-    work(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    work(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4])
