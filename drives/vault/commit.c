@@ -22,6 +22,9 @@ static void note_rollback(struct store *store, int error)
 	store->pending = store->changes = 0;
 	store->generation++;
 	folders_forget(store);
+	/* As a disk does after an error: whatever comes now would only be lost as well. */
+	if (error == EROFS)
+		store_break(store, "is on a disk that has become read-only");
 }
 
 /* After some errors SQLite ends the transaction by itself, even when it was only reading. */

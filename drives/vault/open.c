@@ -179,7 +179,7 @@ static int settle(struct store *store, char *why, size_t why_size)
 	/* Whatever is under its name now, and the log beside that, may be somebody else's. */
 	if (store->astray)
 		(void)database_merge(store->db);
-	if (store->broken)
+	if (store->astray || store->log_error)
 		return say_broken(store, why, why_size);
 	error = database_settle(store->db);
 	if (store->loss_untold)

@@ -54,6 +54,33 @@ static int io_error(int error)
 	return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EROFS ? error : EIO;
 }
 
+/* What the system has said last of the database's file or of its log. */
+static int last_errno(sqlite3 *db, int which)
+{
+	sqlite3_file *file = NULL;
+	int error = 0;
+
+	if (sqlite3_file_control(db, "main", which, &file) == SQLITE_OK && file && file->pMethods)
+		(void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error;
+}
+
+/* SQLite takes a disk that cannot be read for a damaged database. */
+static int damage_error(sqlite3 *db)
+{
+	bool disk = last_errno(db, SQLITE_FCNTL_FILE_POINTER) == EIO || last_errno(db, SQLITE_FCNTL_JOURNAL_POINTER) == EIO;
+
+	return disk ? EIO : EUCLEAN;
+}
+
+/* Of a commit that fails older versions of SQLite do not pass on why; a commit writes the log. */
+static int system_error(sqlite3 *db)
+{
+	int error = sqlite3_system_errno(db);
+
+	return io_error(error ? error : last_errno(db, SQLITE_FCNTL_JOURNAL_POINTER));
+}
+
 int sql_error(sqlite3 *db, int rc)
 {
 	switch (rc & 0xFF) {
@@ -67,9 +94,10 @@ int sql_error(sqlite3 *db, int rc)
 		return ENOMEM;
 	/* Nothing that the store writes is too big for what it has set. */
 	case SQLITE_TOOBIG:
-	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return EUCLEAN;
+	case SQLITE_CORRUPT:
+		return damage_error(db);
 	case SQLITE_READONLY:
 		return EROFS;
 	case SQLITE_BUSY:
@@ -82,7 +110,7 @@ int sql_error(sqlite3 *db, int rc)
 	case SQLITE_AUTH:
 		return EACCES;
 	default:
-		return io_error(sqlite3_system_errno(db));
+		return system_error(db);
 	}
 }
 

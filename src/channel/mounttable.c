@@ -11,19 +11,21 @@
 #include <string.h>
 #include <unistd.h>
 
+static ssize_t read_table(void *cookie, char *buffer, size_t size)
+{
+	return read((int)(intptr_t)cookie, buffer, size);
+}
+
+/* Not by a copy of the descriptor: a process that may not have another one must still see that it was unmounted. */
 int table_open(struct table *table, int mountinfo)
 {
-	int copy = dup(mountinfo);
-	int error;
+	const cookie_io_functions_t functions = {.read = read_table};
 
 	*table = (struct table){0};
-	table->file = copy < 0 || lseek(copy, 0, SEEK_SET) < 0 ? NULL : fdopen(copy, "re");
-	if (table->file)
-		return 0;
-	error = errno;
-	if (copy >= 0)
-		close(copy);
-	return error;
+	if (lseek(mountinfo, 0, SEEK_SET) < 0)
+		return errno;
+	table->file = fopencookie((void *)(intptr_t)mountinfo, "r", functions);
+	return table->file ? 0 : errno;
 }
 
 void table_close(struct table *table)

@@ -317,14 +317,19 @@ static void turn(struct control *control)
 		{.fd = control->done, .events = POLLIN},
 		{.fd = control->pause || control->stopping ? -1 : control->listener, .events = POLLIN},
 	};
+	nfds_t places[CLIENTS] = {0}, count = 3;
 	int64_t time;
 
+	/* Only those that are there: poll(2) takes no more entries than the process may have descriptors. */
 	for (int i = 0; i < CLIENTS; i++) {
 		const struct client *client = &control->clients[i];
 
-		fds[3 + i] = (struct pollfd){.fd = client->fd, .events = events_for(control, client)};
+		if (client->fd < 0)
+			continue;
+		places[i] = count;
+		fds[count++] = (struct pollfd){.fd = client->fd, .events = events_for(control, client)};
 	}
-	if (poll(fds, 3 + CLIENTS, timeout_of(control)) < 0)
+	if (poll(fds, count, timeout_of(control)) < 0)
 		return;
 	time = now();
 	if (fds[0].revents)
@@ -334,7 +339,7 @@ static void turn(struct control *control)
 	else if (control->errand.running && control->errand.deadline <= time)
 		cut_short(control);
 	for (int i = 0; i < CLIENTS; i++)
-		serve_client(control, &control->clients[i], fds[3 + i].revents, time);
+		serve_client(control, &control->clients[i], places[i] ? fds[places[i]].revents : 0, time);
 	if (control->pause && control->pause <= time)
 		control->pause = 0;
 	if (fds[2].revents)
