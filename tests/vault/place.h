@@ -26,7 +26,7 @@
 #define HIDDEN ".hidden-"
 
 struct place {
-	char folder[64];
+	char folder[100];
 	char path[128];
 	struct store *store;
 	char why[1024];

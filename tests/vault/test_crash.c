@@ -154,7 +154,7 @@ static void lose_changes(struct place *place)
 	assert_int_not_equal(store_flush(place->store, &seen), 0);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
 	assert_int_equal(store_flush(place->store, &seen), 0);
-	assert_int_equal(store_flush(place->store, &also), EIO);
+	assert_int_equal(store_flush(place->store, &also), EFBIG);
 	assert_int_equal(store_flush(place->store, &also), 0);
 	assert_false(exists(place->store, "/lost"));
 	expect_text(place->store, "/kept", "text");
@@ -162,7 +162,7 @@ static void lose_changes(struct place *place)
 	assert_int_equal(store_flush(place->store, &seen), 0);
 	make_file(place->store, "/untold", "text");
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-	assert_int_equal(store_close(place->store, why, sizeof why), EIO);
+	assert_int_equal(store_close(place->store, why, sizeof why), EFBIG);
 	assert_non_null(strstr(why, "are lost"));
 }
 
