@@ -64,7 +64,10 @@ typedef struct tenon_testing_balance {
 	/* What keeps the root: requests that run below it or wait, names in it. */
 	uint64_t uses;
 } tenon_testing_balance;
-/* From any thread, handlers included. After unmount_media: what was still held at the end, when all requests had been answered. */
+/*
+ * From any thread, handlers included. After unmount_media: what was still held at the end, when all requests had been answered; on a
+ * real mount that has nodes and names, since the kernel does not say that it forgets them then.
+ */
 void tenon_testing_get_balance(tenon_volume *volume, tenon_testing_balance *balance);
 
 #ifdef __cplusplus
