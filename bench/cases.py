@@ -72,6 +72,7 @@ class External:
     title: str
     external: str
     figures: dict[str, dict[str, Any]]
+    arguments: tuple[str, ...] = ()
 
 
 def _check(case: Case) -> None:

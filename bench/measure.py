@@ -141,7 +141,7 @@ def run_external(settings: Settings, case: External, tell: Callable[[str], None]
         return outcome
     tell(f"{case.name}: {case.external}")
     try:
-        said = _run(program, [])
+        said = _run(program, [*case.arguments])
         for figure in case.figures:
             outcome.add(figure, case.external, float(said[figure]))
     except (Failed, KeyError, TypeError, ValueError) as error:
