@@ -5,6 +5,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# In a mount namespace of its own: tests make namespaces, and each would hold copies of the mounts of whatever else runs here,
+# whose umount then waits. What came along from outside is let go of at once.
+own_mounts=()
+if [ "$(id -u)" = 0 ] && unshare --mount true; then
+    own_mounts=(unshare --mount --propagation private)
+    [ -n "${TENON_OWN_MOUNTS:-}" ] || TENON_OWN_MOUNTS=yes exec "${own_mounts[@]}" scripts/run-tests.sh "$@"
+    for place in $(findmnt -rno TARGET -t fuse.tenon); do
+        umount -l "$place" || echo "run-tests: $place stays mounted in the tests' namespace"
+    done
+fi
+
 build=$(realpath "${BUILD:-build}")
 limit=${TEST_LIMIT:-900} # seconds for one suite
 export TENON=${TENON:-$build/tenon} BUILD=$build
@@ -44,21 +55,22 @@ programs() {
 }
 
 xml=()
-in_container=
+inside=()
 suite() { # NAME XML ARGUMENT...
     local name=$1 file=$2
     shift 2
     echo "== $name"
-    # shellcheck disable=SC2086 # it is nothing or two words
-    timeout --signal=INT --kill-after=30 "$limit" $in_container "$python" -m pytest -q -p no:cacheprovider \
+    timeout --signal=INT --kill-after=30 "$limit" "${inside[@]}" "$python" -m pytest -q -p no:cacheprovider \
         -o faulthandler_timeout=300 --junitxml="$file" "$@"
 }
 
 # What takes longest runs beside the rest, and is shown when that is over.
 parity=$build/meson-logs/pytest-parity.xml
 rm -f "$parity"
+inside=("${own_mounts[@]}")
 suite tests/parity "$parity" tests/parity >"$TMPDIR/parity.log" 2>&1 &
 beside=$!
+inside=()
 xml+=("$parity")
 
 failed=0
@@ -74,7 +86,7 @@ done
 if [ "$(id -u)" = 0 ] && "$python" tests/container.py true; then
     mkdir -m 1777 "$TMPDIR/container"
     xml+=("$TMPDIR/container/pytest.xml")
-    in_container="$python tests/container.py"
+    inside=("$python" tests/container.py)
     suite "tests/parity in a container" "${xml[-1]}" -k "${TENON_THOROUGH:+vault- or }memory-" tests/parity/test_parity.py || failed=1
 else
     echo "run-tests: skipped: parity in a container (needs root and user namespaces)"
