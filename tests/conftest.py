@@ -12,6 +12,7 @@ variants on all drives.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -56,6 +57,24 @@ def need() -> Callable[[str, object, str], None]:
         if not condition:
             missing(what, why)
     return check
+
+
+@pytest.fixture(scope="session")
+def own_root(need) -> None:
+    """Not in a chroot: a process that enters a namespace would leave it, and no user namespace can be made."""
+    try:
+        ours, first = os.stat("/"), os.stat("/proc/1/root/.")
+    except OSError:
+        return
+    need("namespaces", (ours.st_dev, ours.st_ino) == (first.st_dev, first.st_ino), "namespaces cannot be entered in a chroot")
+
+
+@pytest.fixture(scope="session")
+def plain_build(need) -> None:
+    """Built without sanitizers, which need memory of their own."""
+    options = Path(os.environ.get("BUILD") or "build") / "meson-info" / "intro-buildoptions.json"
+    sanitizers = [option["value"] for option in json.loads(options.read_text()) if option["name"] == "b_sanitize"]
+    need("plain", sanitizers == ["none"], f"built with sanitizers ({sanitizers})")
 
 
 @pytest.fixture(autouse=True)

@@ -116,7 +116,7 @@ static int open_any(struct request *request, bool directory)
 {
 	const struct wire_open_in *in = request->wire.arg;
 	struct subject subject;
-	struct wire_open_out out;
+	struct wire_open_out out = {0};
 	int error = subject_find(request, request->wire.header.nodeid, &subject);
 
 	if (!error && subject.untold)

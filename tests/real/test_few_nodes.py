@@ -29,7 +29,7 @@ def measure(need):
     return call
 
 
-def test_a_known_file_takes_128_bytes(measure) -> None:
+def test_a_known_file_takes_128_bytes(measure, plain_build) -> None:
     for _ in range(5):
         found = measure()
         # Somebody else may have made the kernel forget meanwhile (drop_caches, too little memory).
@@ -40,7 +40,7 @@ def test_a_known_file_takes_128_bytes(measure) -> None:
     assert found["rss_forgotten"] - found["rss_before"] < (found["rss_after"] - found["rss_before"]) / 5, found
 
 
-def test_a_cap_keeps_memory_flat(measure) -> None:
+def test_a_cap_keeps_memory_flat(measure, plain_build) -> None:
     cap = 5000
     found = measure("--cap", cap)
     # Twice the cap, for a machine on which the kernel does not get to forgetting at once, and the buffers of some workers.

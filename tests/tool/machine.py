@@ -103,7 +103,7 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def machine(need) -> Iterator[Machine]:
+def machine(need, own_root) -> Iterator[Machine]:
     need("root", os.geteuid() == 0, "not root")
     need("mount", os.access("/dev/fuse", os.R_OK | os.W_OK), "/dev/fuse cannot be used")
     if option("prefix") != "/usr/local":

@@ -646,7 +646,7 @@ def for_nobody(bench) -> tuple[pathlib.Path, str]:
 NOBODY = "exec setpriv --reuid=65534 --regid=65534 --clear-groups"
 
 
-def test_root_of_a_user_namespace(bench):
+def test_root_of_a_user_namespace(bench, own_root):
     """There /run/tenon is to be seen, and belongs to somebody else."""
     runtime, prepare = for_nobody(bench)
     script = f"$T mount -o log={bench.folder}/messages memory: mnt; $T list -v; ls {runtime}/tenon; $T umount mnt"
@@ -659,7 +659,7 @@ def test_root_of_a_user_namespace(bench):
 
 
 @pytest.mark.parametrize("option", ["", "-l", "-f"])
-def test_a_drive_of_an_ordinary_user(bench, need, option):
+def test_a_drive_of_an_ordinary_user(bench, need, own_root, option):
     need("fusermount3", shutil.which("fusermount3"), "fusermount3 is not installed")
     runtime, prepare = for_nobody(bench)
     script = (f"$T mount -o log={bench.folder}/messages {bench.vault} mnt; $T list -v; echo kept >mnt/file; $T umount {option} mnt; "

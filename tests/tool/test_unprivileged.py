@@ -75,7 +75,7 @@ def hold(enter: list[str], setup: str) -> subprocess.Popen:
 
 
 @pytest.fixture
-def open_bench(bench) -> Bench:
+def open_bench(bench, own_root) -> Bench:
     bench.folder.chmod(0o755)
     shutil.chown(bench.point, 65534, 65534)
     home = bench.folder / "home"
