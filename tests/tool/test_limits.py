@@ -8,7 +8,8 @@ import pytest
 from .conftest import mounted, server_of
 from .test_troubled_disk import KEPT, write_and_flush
 
-pytestmark = pytest.mark.usefixtures("real")
+# The address sanitizer needs both memory and descriptors itself.
+pytestmark = pytest.mark.usefixtures("real", "plain_build")
 
 MIB = 1 << 20
 # What poll(2) needs for the few that are open; no new one can be had with it.
