@@ -199,15 +199,6 @@ SCENARIO(files_in_use_are_cut_off_by_force)
 SCENARIO(the_users_umount_ends_it)
 SCENARIO(a_second_point_is_refused_before_it_is_too_late)
 
-/* There fusermount3 does not find the mount again. */
-static bool in_chroot(void)
-{
-	struct stat ours, first;
-
-	return !stat("/", &ours) && !stat("/proc/1/root/.", &first) &&
-	       (ours.st_dev != first.st_dev || ours.st_ino != first.st_ino);
-}
-
 int main(void)
 {
 	const char *required = getenv("TENON_REQUIRE");
@@ -222,8 +213,8 @@ int main(void)
 		printf("skipped: needs root, /dev/fuse and fusermount3\n");
 		return required && strstr(required, "mount") ? 1 : 77;
 	}
-	if (in_chroot()) {
-		printf("skipped: in a chroot\n");
+	if (access("/etc/mtab", R_OK)) {
+		printf("skipped: there is no /etc/mtab, in which fusermount3 looks for its mounts\n");
 		return 77;
 	}
 	return cmocka_run_group_tests_name("a volume of an ordinary user", tests, NULL, NULL);
