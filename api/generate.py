@@ -20,6 +20,34 @@ SCALARS = {
     "bool": "bool", "int32": "int32_t", "uint32": "uint32_t", "int64": "int64_t", "uint64": "uint64_t",
     "time": "struct timespec", "context": "void *", "handle": "uint64_t",
 }
+SHAPE = """\
+enum member_kind { MEMBER_SCALAR, MEMBER_TEXT, MEMBER_DATA, MEMBER_SPACE };
+
+/* Where a member is in its event, and how large. */
+struct event_member {
+	uint16_t offset;
+	uint16_t size;
+	enum member_kind kind;
+	/* A handler may set it. */
+	bool out;
+	/* Of the member that says how large data, space, or the room of a text to be set is. */
+	uint16_t length;
+	uint16_t length_size;
+};
+
+#define NO_MEMBER UINT16_MAX
+
+struct event_shape {
+	uint16_t size;
+	uint16_t count;
+	const struct event_member *members;
+	/* The offset of the member handle_info. */
+	uint16_t handle_info;
+};
+
+extern const struct event_shape event_shapes[EVENT_COUNT];
+
+"""
 # What a firing returns when the program gave no handler.
 UNHANDLED = {code: code for code in ("EROFS", "EPERM", "EOPNOTSUPP", "ENOTTY")}
 
@@ -33,6 +61,8 @@ def load():
             member.setdefault("doc", api["common"].get(member["name"], {}).get("doc"))
             if member["doc"] is None:
                 raise SystemExit(f"cbfs.toml: {event['name']}.{member['name']} has no doc")
+            if member["type"] in ("data", "space") and "length" not in member:
+                raise SystemExit(f"cbfs.toml: {event['name']}.{member['name']} has no length")
     return api
 
 
@@ -187,11 +217,34 @@ def c_default(item):
     return str(item["default"]) + ("ull" if item["default"] > 0x7fffffff else "")
 
 
+def event_shapes(api):
+    """The tables that tell where each event's members are."""
+    kinds = {"text": "TEXT", "data": "DATA", "space": "SPACE"}
+    text = ("#define AT(event, member) offsetof(tenon_##event##_event, member)\n"
+            "#define SIZE(event, member) sizeof(((tenon_##event##_event *)0)->member)\n\n")
+    for event in api["event"]:
+        name = event["name"]
+        text += f"static const struct event_member {name}_members[] = {{\n"
+        for member in event["members"]:
+            out = member["dir"] != "in"
+            length = member.get("length") or (f"{member['name']}_size" if member["type"] == "text" and out else None)
+            text += (f"\t{{AT({name}, {member['name']}), SIZE({name}, {member['name']}), "
+                     f"MEMBER_{kinds.get(member['type'], 'SCALAR')}, {'true' if out else 'false'}, "
+                     + (f"AT({name}, {length}), SIZE({name}, {length})" if length else "NO_MEMBER, 0") + "},\n")
+        text += "};\n\n"
+    text += "const struct event_shape event_shapes[EVENT_COUNT] = {\n"
+    for event in api["event"]:
+        name = event["name"]
+        info = f"AT({name}, handle_info)" if any(m["name"] == "handle_info" for m in event["members"]) else "NO_MEMBER"
+        text += (f"\t[EVENT_{name.upper()}] = {{sizeof(tenon_{name}_event), {len(event['members'])}, {name}_members, {info}}},\n")
+    return text + "};\n\n"
+
+
 def write_engine(api, folder):
     folder.mkdir(parents=True, exist_ok=True)
     text = NOTE + "#ifndef TENON_FIRE_H\n#define TENON_FIRE_H\n\n#include \"tenon.h\"\n\nstruct event_source;\n\nenum event_id {\n"
     text += "".join(f"\tEVENT_{event['name'].upper()},\n" for event in api["event"]) + "\tEVENT_COUNT,\n};\n\n"
-    text += "extern const char *const event_names[EVENT_COUNT];\n\n"
+    text += "extern const char *const event_names[EVENT_COUNT];\n\n" + SHAPE
     text += comment("Each fires one event and gives the errno value that follows from its result code, or the answer of an "
                     "event without a handler. Defined in one place so that faults and traces have one place.")
     for event in api["event"]:
@@ -201,6 +254,7 @@ def write_engine(api, folder):
 
     text = NOTE + "#include \"fire.h\"\n\n#include <errno.h>\n\n#include \"event/event.h\"\n\nconst char *const event_names[EVENT_COUNT] = {\n"
     text += "".join(f"\t[EVENT_{event['name'].upper()}] = \"{event['name']}\",\n" for event in api["event"]) + "};\n\n"
+    text += event_shapes(api)
     for event in api["event"]:
         members = {member["name"] for member in event["members"]}
         subject = next((m for m in ("file_name", "directory_name") if m in members and not

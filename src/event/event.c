@@ -11,7 +11,8 @@
 #include <string.h>
 
 /* Per thread, not per process: a handler may use another volume. */
-static _Thread_local const void *inside;
+static _Thread_local const struct event_scope *innermost;
+static _Thread_local const struct event_origin *current_origin;
 
 /* Asks the test before or after the handler; what it said before stays said. */
 static __attribute__((noinline, cold)) void ask_test(struct event_source *source, struct event_scope *scope, bool after)
@@ -22,16 +23,29 @@ static __attribute__((noinline, cold)) void ask_test(struct event_source *source
 
 bool event_enter(struct event_source *source, struct event_scope *scope, enum event_id id, void *event)
 {
-	*scope = (struct event_scope){.id = id, .outer = inside, .event = event};
-	inside = source;
+	*scope = (struct event_scope){.id = id, .source = source, .outer = innermost, .origin = current_origin, .event = event};
+	innermost = scope;
 	if (__builtin_expect(source->fault != NULL, 0))
 		ask_test(source, scope, false);
 	return !scope->fault;
 }
 
+const struct event_origin *event_set_origin(const struct event_origin *origin)
+{
+	const struct event_origin *before = current_origin;
+
+	current_origin = origin;
+	return before;
+}
+
+const struct event_scope *event_current(const struct event_source *source)
+{
+	return innermost && innermost->source == source ? innermost : NULL;
+}
+
 bool event_is_inside(const struct event_source *source)
 {
-	return inside == source;
+	return event_current(source);
 }
 
 static const struct {
@@ -102,7 +116,7 @@ int event_leave(struct event_source *source, struct event_scope *scope, int code
 		if (scope->fault)
 			code = scope->fault;
 	}
-	inside = scope->outer;
+	innermost = scope->outer;
 	/* To the kernel it would mean that it need never ask again, for any file: no open, no flush, no fsync. */
 	if (code == ENOSYS)
 		return EOPNOTSUPP;

@@ -27,9 +27,22 @@ struct event_source {
 	void *app_data;
 };
 
+/* Whose request events are fired for. */
+struct event_origin {
+	uint64_t unique;
+	uint32_t uid;
+	uint32_t gid;
+	/* The caller's thread, as the kernel tells it: 0 where nobody waits, or nobody whom we can see. */
+	uint32_t thread;
+};
+
+/* One event on its way through a handler. */
 struct event_scope {
 	enum event_id id;
-	const void *outer;
+	const struct event_source *source;
+	const struct event_scope *outer;
+	/* NULL: no request is behind the event. */
+	const struct event_origin *origin;
 	void *event;
 	/* What a test wants instead of the handler's result code; 0: nothing. */
 	int fault;
@@ -40,6 +53,12 @@ bool event_enter(struct event_source *source, struct event_scope *scope, enum ev
 
 /* The errno value that the caller gets for code; subject names the file in messages. */
 int event_leave(struct event_source *source, struct event_scope *scope, int code, const char *subject);
+
+/* Says for whom this thread fires events from now on, NULL for nobody, and gives what was said before. */
+const struct event_origin *event_set_origin(const struct event_origin *origin);
+
+/* The event whose handler this thread is in, if it is one of this source's; else NULL. */
+const struct event_scope *event_current(const struct event_source *source);
 
 /* True on a thread that is inside a handler of this source. */
 bool event_is_inside(const struct event_source *source);

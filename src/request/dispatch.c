@@ -111,14 +111,19 @@ static void need_again(struct request *request)
 
 static int run_family(struct request *request)
 {
-	const struct family *family = &families[request->wire.header.opcode];
+	const struct wire_in_header *header = &request->wire.header;
+	const struct family *family = &families[header->opcode];
+	const struct event_origin *outer = event_set_origin(&request->origin);
 	int error;
 
+	request->origin =
+		(struct event_origin){.unique = header->unique, .uid = header->uid, .gid = header->gid, .thread = header->pid};
 	if (family->names)
 		atomic_fetch_add(&request->volume->names_changed, 1);
 	error = family->run(request);
 	if (family->names)
 		atomic_fetch_add(&request->volume->names_changed, 1);
+	event_set_origin(outer);
 	return error;
 }
 

@@ -24,6 +24,7 @@ struct request {
 	struct waiter waiter;
 	struct tenon_volume *volume;
 	struct wire_request wire;
+	struct event_origin origin;
 	struct reply *reply;
 	/* The message, when the request had to wait and owns it: a buffer of the volume's, or a copy. */
 	void *message;
