@@ -3,6 +3,7 @@
  */
 #include "contact.h"
 
+#include "clock.h"
 #include "json.h"
 #include "state.h"
 
@@ -17,7 +18,6 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /* No honest answer is longer. */
@@ -115,40 +115,24 @@ static int take_more(int fd, char **text, size_t *used)
 	return got > 0;
 }
 
-static int64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-/* Milliseconds that are left, at least 0. */
-static int left_until(int64_t end)
-{
-	int64_t left = end - now();
-
-	return left > 0 ? (int)left : 0;
-}
-
 /* Once the answer has begun, the rest of it has the same time: a drop now and then is no answer. */
 static char *receive(int fd, int patience, bool (*waiting)(void *, const struct contact *), void *arg,
 		     const struct contact *contact)
 {
 	struct pollfd more = {.fd = fd, .events = POLLIN};
-	int64_t end = now() + patience;
+	int64_t end = clock_now() + patience;
 	char *text = NULL;
 	size_t used = 0;
 	int state = 1;
 
 	while (state > 0) {
-		int count = poll(&more, 1, left_until(end));
+		int count = poll(&more, 1, clock_left(end));
 
 		if (count > 0) {
-			end = used ? end : now() + patience;
+			end = used ? end : clock_now() + patience;
 			state = take_more(fd, &text, &used);
 		} else if (count == 0 && !used && waiting && waiting(arg, contact)) {
-			end = now() + patience;
+			end = clock_now() + patience;
 		} else if (count == 0) {
 			state = -1;
 		}

@@ -7,13 +7,17 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum { NAME_ROOM = 64, MOST_SHOWN = 8 };
+/* Milliseconds: a guard that only closes its descriptor tells nobody. */
+enum { LOOK_AGAIN = 100 };
 
 /* The mount that an open descriptor belongs to, by its fdinfo file; -1: none. */
 static int mount_of_fdinfo(const char *name)
@@ -127,4 +131,45 @@ void holders_list(const struct mount *mount, char *text, size_t room)
 		snprintf(text + used, room - used, " and %d more", shown - MOST_SHOWN);
 	if (folder)
 		closedir(folder);
+}
+
+/* *guard gets one of the guards. */
+static enum holders find_holders(const struct mount *mount, pid_t *guard)
+{
+	enum holders who = HOLDERS_NONE;
+	DIR *folder = opendir("/proc");
+	struct dirent *entry;
+
+	while (folder && who != HOLDERS_OTHERS && (entry = readdir(folder))) {
+		char program[NAME_ROOM];
+
+		if (!isdigit((unsigned char)entry->d_name[0]) || !holds(entry->d_name, mount))
+			continue;
+		program_name(entry->d_name, program);
+		who = strcmp(program, "tenon-guard") ? HOLDERS_OTHERS : HOLDERS_GUARDS;
+		*guard = (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	if (folder)
+		closedir(folder);
+	return who;
+}
+
+enum holders holders_wait(const struct mount *mount, int timeout)
+{
+	/* Opened first: it tells of each change from then on. */
+	struct pollfd changes[2] = {{.fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), .events = POLLPRI},
+				    {.fd = -1, .events = POLLIN}};
+	pid_t guard = 0;
+	enum holders who = find_holders(mount, &guard);
+
+	if (who == HOLDERS_GUARDS)
+		changes[1].fd = pidfd_open(guard, 0);
+	/* Without a descriptor it has ended already. */
+	if (changes[1].fd >= 0)
+		(void)poll(changes, 2, timeout < LOOK_AGAIN ? timeout : LOOK_AGAIN);
+	for (int i = 0; i < 2; i++) {
+		if (changes[i].fd >= 0)
+			close(changes[i].fd);
+	}
+	return who;
 }

@@ -2,6 +2,7 @@
  * tenon umount: takes a drive away and waits until its process has closed it and ended. Only then is a vault's file
  * whole and free to be copied.
  */
+#include "clock.h"
 #include "commands.h"
 #include "contact.h"
 #include "holders.h"
@@ -37,9 +38,9 @@ static const char help[] = "Usage: tenon umount [-l | -f] MOUNTPOINT\n"
 
 /*
  * Milliseconds. After PATIENCE of waiting the user is told what for. By force a drive has WRITING to write what is cached,
- * a little longer than it gives itself, and FORCED to end afterwards.
+ * a little longer than it gives itself, and FORCED to end afterwards. A guard has GUARDING to take a dead mount away.
  */
-enum { PATIENCE = 5000, WRITING = 15000, FORCED = 30000 };
+enum { PATIENCE = 5000, WRITING = 15000, FORCED = 30000, GUARDING = 10000 };
 
 /* One drive that is to go. */
 struct target {
@@ -200,14 +201,50 @@ static int say_why_not(const struct target *target, const struct mounts *mounts,
 	return why_failed(why, error, "%s: %s", target->point, strerror(error));
 }
 
+/* Somebody else may have taken it away meanwhile, the guard of a killed drive above all. */
+static bool is_gone(const struct target *target)
+{
+	struct mounts mounts;
+	bool found = mounts_read(&mounts, 0) != 0;
+
+	for (size_t i = 0; i < mounts.count; i++)
+		found = found || (mounts.list[i].id == target->mount->id && mounts.list[i].device == target->device);
+	mounts_free(&mounts);
+	return !found;
+}
+
+static int try_to_unmount(struct target *target, bool *written)
+{
+	int error = unmount_by_process(target, written);
+
+	if (error && error != EBUSY)
+		error = unmount_from_outside(target);
+	return error && is_gone(target) ? 0 : error;
+}
+
+/* Guards hold a mount for a moment only. One that nobody holds any more is worth another attempt. */
+static int unmount_past_guards(struct target *target, bool *written)
+{
+	int64_t end = clock_now() + GUARDING;
+	enum holders before = HOLDERS_GUARDS;
+	enum holders who;
+	int error;
+
+	while ((error = try_to_unmount(target, written)) == EBUSY && clock_left(end)) {
+		who = holders_wait(target->mount, clock_left(end));
+		if (who == HOLDERS_OTHERS || (who == HOLDERS_NONE && before == HOLDERS_NONE))
+			break;
+		before = who;
+	}
+	return error;
+}
+
 /* *lost: what was still to be written may not have been. */
 static int unmount(struct target *target, const struct mounts *mounts, bool *lost, struct why *why)
 {
 	bool written = false;
-	int error = unmount_by_process(target, &written);
+	int error = unmount_past_guards(target, &written);
 
-	if (error && error != EBUSY)
-		error = unmount_from_outside(target);
 	if (error)
 		return say_why_not(target, mounts, error, why);
 	*lost = target->force && target->process >= 0 && !written;

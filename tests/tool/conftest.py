@@ -88,6 +88,17 @@ class Ended:
         os.close(self.fd)
 
 
+def kill_with_guard(pid: int, ended: type) -> Ended:
+    """Both at once, as when a whole control group is killed: nobody is left to clear up."""
+    guard = guard_of(pid)
+    processes = [ended(guard), ended(pid)]
+    os.kill(guard, signal.SIGKILL)
+    assert processes[0].wait()
+    os.kill(pid, signal.SIGKILL)
+    assert processes[1].wait()
+    return processes[1]
+
+
 class Bench:
     """A folder of its own, the command, and a broom."""
 
@@ -131,6 +142,12 @@ class Bench:
         assert len(lines) == 1 and lines[0].startswith("tenon: "), done
         assert len(lines[0]) < 1000
         return lines[0].removeprefix("tenon: ")
+
+    def clear(self, point: object) -> None:
+        """Unmounts what a killed drive has left, unless its guard was faster."""
+        done = self.tenon("umount", point)
+        gone = f"tenon: {point} is not a mounting point: tenon list shows those there are\n"
+        assert (done.returncode, done.stderr) in [(0, ""), (1, gone)], done
 
     def start(self, *arguments: object, **options: object) -> subprocess.Popen:
         process = subprocess.Popen([COMMAND, *map(str, arguments)], cwd=self.folder, text=True, **options)

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from .conftest import COMMAND, guard_of, mounted, mounts, server_of, wait_until_gone
+from .conftest import COMMAND, kill_with_guard, mounted, mounts, server_of, wait_until_gone
 
 pytestmark = pytest.mark.usefixtures("real")
 
@@ -178,17 +178,6 @@ def test_a_killed_drive_is_cleared_by_the_next_mount(bench, ended):
     bench.ok("mount", "demo.vault", "mnt")
     (bench.point / "a").write_text("b")
     bench.ok("umount", "mnt")
-
-
-def kill_with_guard(pid, ended):
-    """Both at once, as when a whole control group is killed: nobody is left to clear up."""
-    guard = guard_of(pid)
-    processes = [ended(guard), ended(pid)]
-    os.kill(guard, signal.SIGKILL)
-    assert processes[0].wait()
-    os.kill(pid, signal.SIGKILL)
-    assert processes[1].wait()
-    return processes[1]
 
 
 def test_a_killed_drive_leaves_no_mount(bench, ended):
