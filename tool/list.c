@@ -46,7 +46,7 @@ static struct entry describe(const struct mount *mount)
 	int process;
 
 	if (entry.contact.state != CONTACT_SILENT)
-		entry.answers = usage_ask(mount->point, &entry.usage);
+		entry.answers = usage_ask(mount, &entry.usage);
 	json_show(json_member(entry.contact.answer, "volume_id"), entry.volume_id, sizeof entry.volume_id);
 	entry.pid = entry.contact.pid;
 	if (!entry.pid) {

@@ -4,11 +4,13 @@
 #include "mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -125,6 +127,14 @@ const struct mount *mounts_at(const struct mounts *mounts, const char *point)
 bool mount_is_tenon(const struct mount *mount)
 {
 	return !strcmp(mount->type, "fuse.tenon");
+}
+
+bool mount_is_at(const struct mount *mount, int fd)
+{
+	struct statx there;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &there) &&
+	       there.stx_mnt_id == (unsigned)mount->id;
 }
 
 uid_t mount_user(const struct mount *mount)

@@ -36,6 +36,12 @@ const struct mount *mounts_at(const struct mounts *mounts, const char *point);
 
 bool mount_is_tenon(const struct mount *mount);
 
+/*
+ * This very mount is what an open descriptor of its place is in: it may be covered, or gone since the table was read. Asks no file
+ * system.
+ */
+bool mount_is_at(const struct mount *mount, int fd);
+
 /* The user who mounted it, from its options. */
 uid_t mount_user(const struct mount *mount);
 

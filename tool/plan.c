@@ -99,6 +99,8 @@ static int check_mounted(struct plan *plan, const struct mount *mount, struct wh
 
 	/* All through one descriptor: the drive's guard may be taking it away at this moment, and another one may come. */
 	snprintf(path, sizeof path, "/proc/self/fd/%d", root);
+	if (root >= 0 && !mount_is_at(mount, root))
+		goto out;
 	/* Not stat(2): the kernel remembers what that gives. */
 	if (is_served(mount) || (root >= 0 && (!fstatfs(root, &status) || errno != ENOTCONN)))
 		error = why_failed(why, EBUSY, "%s is already mounted at %s: end that with tenon umount %s", mount->source,
@@ -106,6 +108,7 @@ static int check_mounted(struct plan *plan, const struct mount *mount, struct wh
 	else if (root >= 0 && umount2(path, MNT_DETACH) && errno != EINVAL)
 		error = why_failed(why, errno, "%s holds a dead drive: take it away with tenon umount %s", plan->point,
 				   plan->point);
+out:
 	if (root >= 0)
 		close(root);
 	return error;

@@ -12,12 +12,13 @@
 
 enum { PATIENCE = 1000 };
 
-static void answer(const char *point, int fd)
+static void answer(const struct mount *mount, int fd)
 {
+	int root = open(mount->point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct statvfs status;
 	struct usage usage;
 
-	if (!statvfs(point, &status)) {
+	if (root >= 0 && mount_is_at(mount, root) && !fstatvfs(root, &status)) {
 		usage.size = (uint64_t)status.f_blocks * status.f_frsize;
 		usage.used = usage.size - (uint64_t)status.f_bfree * status.f_frsize;
 		(void)!write(fd, &usage, sizeof usage);
@@ -37,7 +38,7 @@ static bool await(int fd, struct usage *usage, bool *answered)
 	return *answered && read(fd, usage, sizeof *usage) == (ssize_t)sizeof *usage;
 }
 
-bool usage_ask(const char *point, struct usage *usage)
+bool usage_ask(const struct mount *mount, struct usage *usage)
 {
 	bool answered = false;
 	bool found = false;
@@ -51,7 +52,7 @@ bool usage_ask(const char *point, struct usage *usage)
 		/* Whoever waits for the output of tenon list is not to wait for this process. */
 		close(STDOUT_FILENO);
 		close(STDERR_FILENO);
-		answer(point, ends[1]);
+		answer(mount, ends[1]);
 	}
 	close(ends[1]);
 	if (pid > 0)

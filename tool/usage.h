@@ -5,6 +5,8 @@
 #ifndef TOOL_USAGE_H
 #define TOOL_USAGE_H
 
+#include "mounts.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,7 +15,7 @@ struct usage {
 	uint64_t used;
 };
 
-/* False: the drive does not answer. */
-bool usage_ask(const char *point, struct usage *usage);
+/* False: the drive does not answer, or the mount is not what its place shows: it is covered, or gone by now. */
+bool usage_ask(const struct mount *mount, struct usage *usage);
 
 #endif

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+from typing import Iterator
 
 import pytest
 
@@ -100,3 +102,30 @@ def test_umount_does_not_wait_for_ever(bench, ended):
     assert f"in use by {guard.process.pid} (tenon-guard): " in bench.refused("umount", "mnt")
     assert time.monotonic() - started >= PATIENCE
     bench.ok("umount", "-l", "mnt")
+
+
+@pytest.fixture
+def hidden(bench) -> Iterator[Bench]:
+    """
+    The table tells of a drive that its place does not show, as between a look into the table and another at the place: here
+    because the folder above is covered.
+    """
+    bench.ok("mount", "-o", "control_socket=false", "memory:", "mnt")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "cover", bench.folder], check=True)
+    bench.point.mkdir()
+    yield bench
+    while mounted(bench.folder):
+        subprocess.run(["umount", "-l", bench.folder], check=True)
+
+
+def test_mount_where_a_dead_drive_has_gone(hidden, ended):
+    kill_with_guard(server_of(hidden.point), ended)
+    hidden.ok("mount", "memory:", "mnt", cwd=hidden.folder)
+    (hidden.point / "file").touch()
+    hidden.ok("umount", "mnt", cwd=hidden.folder)
+
+
+def test_list_of_a_drive_that_has_gone(hidden):
+    """What is below it has a size, too."""
+    [entry] = [one for one in json.loads(hidden.ok("list", "--json")) if one["mountpoint"] == str(hidden.point)]
+    assert entry["size"] is None
