@@ -137,6 +137,17 @@ bool mount_is_at(const struct mount *mount, int fd)
 	       there.stx_mnt_id == (unsigned)mount->id;
 }
 
+bool mount_is_gone(const struct mount *mount)
+{
+	struct mounts mounts;
+	bool gone = mounts_read(&mounts, 0) == 0;
+
+	for (size_t i = 0; i < mounts.count; i++)
+		gone = gone && (mounts.list[i].id != mount->id || mounts.list[i].device != mount->device);
+	mounts_free(&mounts);
+	return gone;
+}
+
 uid_t mount_user(const struct mount *mount)
 {
 	const char *option = strstr(mount->super_options, "user_id=");

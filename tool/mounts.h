@@ -42,6 +42,9 @@ bool mount_is_tenon(const struct mount *mount);
  */
 bool mount_is_at(const struct mount *mount, int fd);
 
+/* It is not in this process's table any more. */
+bool mount_is_gone(const struct mount *mount);
+
 /* The user who mounted it, from its options. */
 uid_t mount_user(const struct mount *mount);
 

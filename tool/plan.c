@@ -5,6 +5,7 @@
 #include "plan.h"
 
 #include "contact.h"
+#include "fusermount.h"
 #include "mounts.h"
 #include "state.h"
 
@@ -89,25 +90,37 @@ static bool is_served(const struct mount *mount)
 	return fd >= 0;
 }
 
+/* Through root: another drive may come to the same place. Ordinary users need the helper, which knows places alone. */
+static int take_dead_away(const struct plan *plan, const struct mount *mount, int root, struct why *why)
+{
+	char path[32];
+	int error;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", root);
+	error = umount2(path, MNT_DETACH) ? errno : 0;
+	if (error == EPERM && geteuid() != 0 && geteuid() == mount_user(mount))
+		error = fusermount_unmount(plan->point, true, why);
+	/* Its guard may be doing the same. */
+	if (!error || mount_is_gone(mount))
+		return 0;
+	return why_failed(why, error, "%s holds a dead drive: take it away with tenon umount %s", plan->point, plan->point);
+}
+
 /* A drive that is there already is not covered by another one; what a killed process left behind is taken away. */
 static int check_mounted(struct plan *plan, const struct mount *mount, struct why *why)
 {
 	int root = open(plan->point, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct statfs status;
-	char path[32];
 	int error = 0;
 
-	/* All through one descriptor: the drive's guard may be taking it away at this moment, and another one may come. */
-	snprintf(path, sizeof path, "/proc/self/fd/%d", root);
 	if (root >= 0 && !mount_is_at(mount, root))
 		goto out;
 	/* Not stat(2): the kernel remembers what that gives. */
 	if (is_served(mount) || (root >= 0 && (!fstatfs(root, &status) || errno != ENOTCONN)))
 		error = why_failed(why, EBUSY, "%s is already mounted at %s: end that with tenon umount %s", mount->source,
 				   plan->point, plan->point);
-	else if (root >= 0 && umount2(path, MNT_DETACH) && errno != EINVAL)
-		error = why_failed(why, errno, "%s holds a dead drive: take it away with tenon umount %s", plan->point,
-				   plan->point);
+	else if (root >= 0)
+		error = take_dead_away(plan, mount, root, why);
 out:
 	if (root >= 0)
 		close(root);

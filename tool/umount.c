@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "contact.h"
+#include "fusermount.h"
 #include "holders.h"
 #include "json.h"
 #include "mounts.h"
@@ -13,12 +14,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct option names[] = {
@@ -81,30 +80,6 @@ static int find_target(struct target *target, const struct mounts *mounts, const
 			  target->mount->type, shown);
 }
 
-/* Ordinary users unmount what is theirs through the helper that mounted it. */
-static int unmount_by_helper(const struct target *target)
-{
-	char program[] = "fusermount3", take_away[] = "-u", lazily[] = "-uz", end[] = "--";
-	char point[PATH_MAX];
-	char *arguments[] = {program, target->lazy || target->force ? lazily : take_away, end, point, NULL};
-	posix_spawn_file_actions_t actions;
-	int status = 0;
-	pid_t pid;
-	int error;
-
-	strcpy(point, target->point);
-	/* We say what is wrong ourselves. */
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	error = posix_spawnp(&pid, program, &actions, NULL, arguments, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (error)
-		return EPERM;
-	if (waitpid(pid, &status, 0) < 0 || status)
-		return EBUSY;
-	return 0;
-}
-
 static const struct mount *mounted_inside(const struct mounts *mounts, const struct mount *mount)
 {
 	for (size_t i = 0; i < mounts->count; i++) {
@@ -127,8 +102,11 @@ static int say_busy(const struct target *target, const struct mounts *mounts, st
 			  who[0] ? who : "a program you may not see", target->point);
 }
 
-/* Without its process. By force callers get errors at once; then nothing can keep the mount busy. */
-static int unmount_from_outside(const struct target *target)
+/*
+ * Without its process. By force callers get errors at once; then nothing can keep the mount busy. why: what the helper had to say,
+ * else empty.
+ */
+static int unmount_from_outside(const struct target *target, struct why *why)
 {
 	int flags = UMOUNT_NOFOLLOW | (target->lazy || target->force ? MNT_DETACH : 0);
 	int error;
@@ -139,8 +117,11 @@ static int unmount_from_outside(const struct target *target)
 	/* The forced attempt may have taken it away already. */
 	if (target->force && error == EINVAL)
 		error = 0;
+	why->text[0] = '\0';
 	/* The helper does this for who mounted it alone. */
-	return error == EPERM && geteuid() != 0 && geteuid() == target->user ? unmount_by_helper(target) : error;
+	if (error == EPERM && geteuid() != 0 && geteuid() == target->user)
+		error = fusermount_unmount(target->point, target->lazy || target->force, why);
+	return error;
 }
 
 static bool say_waiting(void *arg, const struct contact *contact)
@@ -196,41 +177,32 @@ static int say_why_not(const struct target *target, const struct mounts *mounts,
 {
 	if (error == EBUSY)
 		return say_busy(target, mounts, why);
+	if (error == EPERM && why->text[0])
+		return error;
 	if (error == EPERM)
 		return why_failed(why, error, "you may not umount %s: run this as root or as who mounted it", target->point);
 	return why_failed(why, error, "%s: %s", target->point, strerror(error));
 }
 
-/* Somebody else may have taken it away meanwhile, the guard of a killed drive above all. */
-static bool is_gone(const struct target *target)
-{
-	struct mounts mounts;
-	bool found = mounts_read(&mounts, 0) != 0;
-
-	for (size_t i = 0; i < mounts.count; i++)
-		found = found || (mounts.list[i].id == target->mount->id && mounts.list[i].device == target->device);
-	mounts_free(&mounts);
-	return !found;
-}
-
-static int try_to_unmount(struct target *target, bool *written)
+static int try_to_unmount(struct target *target, bool *written, struct why *why)
 {
 	int error = unmount_by_process(target, written);
 
 	if (error && error != EBUSY)
-		error = unmount_from_outside(target);
-	return error && is_gone(target) ? 0 : error;
+		error = unmount_from_outside(target, why);
+	/* Somebody else may have taken it away meanwhile, the guard of a killed drive above all. */
+	return error && mount_is_gone(target->mount) ? 0 : error;
 }
 
 /* Guards hold a mount for a moment only. One that nobody holds any more is worth another attempt. */
-static int unmount_past_guards(struct target *target, bool *written)
+static int unmount_past_guards(struct target *target, bool *written, struct why *why)
 {
 	int64_t end = clock_now() + GUARDING;
 	enum holders before = HOLDERS_GUARDS;
 	enum holders who;
 	int error;
 
-	while ((error = try_to_unmount(target, written)) == EBUSY && clock_left(end)) {
+	while ((error = try_to_unmount(target, written, why)) == EBUSY && clock_left(end)) {
 		who = holders_wait(target->mount, clock_left(end));
 		if (who == HOLDERS_OTHERS || (who == HOLDERS_NONE && before == HOLDERS_NONE))
 			break;
@@ -243,7 +215,7 @@ static int unmount_past_guards(struct target *target, bool *written)
 static int unmount(struct target *target, const struct mounts *mounts, bool *lost, struct why *why)
 {
 	bool written = false;
-	int error = unmount_past_guards(target, &written);
+	int error = unmount_past_guards(target, &written, why);
 
 	if (error)
 		return say_why_not(target, mounts, error, why);

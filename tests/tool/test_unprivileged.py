@@ -10,7 +10,7 @@ from typing import Iterator
 
 import pytest
 
-from .conftest import LIMIT, Bench
+from .conftest import LIMIT, Bench, guard_of
 
 pytestmark = pytest.mark.usefixtures("real")
 
@@ -173,6 +173,20 @@ def test_a_killed_drive_leaves_no_mount(someone):
     someone.ok("$tenon mount memory: mnt && $tenon umount mnt")
 
 
+def test_a_killed_drive_is_cleared_by_the_next_mount(someone, ended):
+    """Where its guard was killed as well."""
+    someone.ok("$tenon mount memory: mnt")
+    pid = someone.process()
+    processes = [ended(guard_of(pid)), ended(pid)]
+    for process in processes:
+        someone.ok(f"kill -{signal.SIGKILL} {process.pid}")
+        assert process.wait()
+    assert len(someone.mounts()) == 1
+    someone.ok("$tenon mount memory: mnt && echo hello >mnt/f")
+    assert len(someone.mounts()) == 1
+    someone.ok("$tenon umount mnt")
+
+
 def test_options_reach_the_mount(someone):
     someone.ok("$tenon mount -o 'ro,noexec,fsname=a b\\,c' memory: mnt")
     [mount] = someone.mounts()
@@ -191,6 +205,36 @@ def test_what_a_user_may_not_do(user):
 def test_without_fusermount3(user):
     sentence = user.refused("PATH=/nowhere $tenon mount memory: mnt")
     assert sentence.endswith("this user may not mount, and fusermount3 is not there: install the package fuse3, or mount as root\n")
+
+
+def instead_of_fusermount3(user: Elsewhere, script: str) -> str:
+    """A setting of PATH with which this script is fusermount3; $real is the real one."""
+    program = user.bench.folder / "instead" / "fusermount3"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nreal={shlex.quote(shutil.which('fusermount3'))}\n{script}\n")
+    program.chmod(0o755)
+    return f"PATH={program.parent}:$PATH"
+
+
+def test_the_words_of_fusermount3_are_told(user):
+    path = instead_of_fusermount3(user, "echo \"fusermount3: entry for $3 not found in /etc/mtab\" >&2; exit 1")
+    user.ok("$tenon mount -o control_socket=false memory: mnt")
+    assert user.refused(f"{path} $tenon umount mnt") == \
+        f"tenon: cannot umount {user.bench.point}: fusermount3: entry for {user.bench.point} not found in /etc/mtab\n"
+    user.ok("$tenon umount mnt")
+
+
+def test_it_is_told_when_fusermount3_cannot_be_had(user):
+    user.ok("$tenon mount -o control_socket=false memory: mnt")
+    assert "fusermount3 cannot be started" in user.refused("PATH=/nowhere $tenon umount mnt")
+    user.ok("$tenon umount mnt")
+
+
+def test_busy_without_its_process(user):
+    user.ok("$tenon mount -o control_socket=false memory: mnt && touch mnt/f")
+    done = user.run("exec 3<mnt/f; $tenon umount mnt")
+    assert (done.returncode, done.stdout) == (1, "") and f"{user.bench.point} is in use by " in done.stderr and "(sh)" in done.stderr
+    user.ok("$tenon umount mnt")
 
 
 def test_without_the_device(open_bench):
