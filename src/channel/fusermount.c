@@ -20,6 +20,8 @@
 #define PROGRAM "fusermount3"
 #define SOCKET_NUMBER 3
 #define SOCKET_VARIABLE "_FUSE_COMMFD"
+/* What it has to say names the place. */
+#define WORDS_ROOM 4608
 
 bool fusermount_there(void)
 {
@@ -100,54 +102,64 @@ out:
 	return error;
 }
 
-/* All that comes from fd until its end, as one line without the program's name. */
-static void read_words(int fd, struct mount_error *why)
+/* All that comes from fd until its end, without the program's name, as one line. */
+static void read_words(int fd, char words[WORDS_ROOM])
 {
 	static const char name[] = PROGRAM ": ";
-	char text[sizeof why->text];
 	size_t length = 0;
 	ssize_t got;
 
-	while (length < sizeof text - 1 && (got = read(fd, text + length, sizeof text - 1 - length)) != 0) {
+	while (length < WORDS_ROOM - 1 && (got = read(fd, words + length, WORDS_ROOM - 1 - length)) != 0) {
 		if (got < 0 && errno != EINTR)
 			break;
 		length += got > 0 ? (size_t)got : 0;
 	}
-	text[length] = 0;
-	text[strcspn(text, "\n")] = 0;
-	snprintf(why->text, sizeof why->text, "%s", strncmp(text, name, strlen(name)) ? text : text + strlen(name));
+	while (length && words[length - 1] == '\n')
+		length--;
+	words[length] = 0;
+	if (strncmp(words, name, strlen(name)) == 0)
+		memmove(words, words + strlen(name), length + 1 - strlen(name));
+	for (char *at = words; (at = strchr(at, '\n'));)
+		*at = ' ';
+}
+
+/* EPERM: it has failed. */
+static int wait_for(pid_t pid, const char *words)
+{
+	int status = 0;
+
+	/* ECHILD: the program that we are part of waits for any child, and was faster. Then the words decide. */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status || *words ? EPERM : 0;
 }
 
 /* Runs the program to its end. 0, or an errno value; EPERM where the program has failed, with its words. */
-static int run(char **arguments, int socket, struct mount_error *why)
+static int run(char **arguments, int socket, char words[WORDS_ROOM])
 {
-	int words[2];
+	int ends[2];
 	int high[2];
-	int status = 0;
 	pid_t pid = -1;
 	int error;
 
-	why->text[0] = 0;
-	if (pipe2(words, O_CLOEXEC))
+	words[0] = 0;
+	if (pipe2(ends, O_CLOEXEC))
 		return errno;
 	high[0] = out_of_the_way(socket);
-	high[1] = out_of_the_way(words[1]);
-	close(words[1]);
+	high[1] = out_of_the_way(ends[1]);
+	close(ends[1]);
 	error = high[1] < 0 || (socket >= 0 && high[0] < 0) ? errno : spawn(arguments, high[0], high[1], &pid);
 	for (int i = 0; i < 2; i++) {
 		if (high[i] >= 0)
 			close(high[i]);
 	}
 	if (!error) {
-		read_words(words[0], why);
-		/* ECHILD: the program that we are part of waits for any child, and was faster. Then the words decide. */
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		error = status || *why->text ? EPERM : 0;
+		read_words(ends[0], words);
+		error = wait_for(pid, words);
 	} else {
-		snprintf(why->text, sizeof why->text, PROGRAM ": %s", strerror(error));
+		snprintf(words, WORDS_ROOM, PROGRAM ": %s", strerror(error));
 	}
-	close(words[0]);
+	close(ends[0]);
 	return error;
 }
 
@@ -197,11 +209,16 @@ static void make_options(const struct mount_options *options, uint64_t attribute
 	add_text(text, room, "fsname", options->source);
 }
 
+static void tell(const char *words, struct mount_error *why)
+{
+	snprintf(why->text, sizeof why->text, "%s", words);
+}
+
 int fusermount_mount(const struct mount_options *options, const char *path, uint64_t attributes, int *device,
 		     struct mount_error *why)
 {
 	char program[] = PROGRAM, dash_o[] = "-o", end[] = "--";
-	char text[4096];
+	char text[4096], words[WORDS_ROOM] = "";
 	char *place = strdup(path);
 	char *arguments[] = {program, dash_o, text, end, place, NULL};
 	int sockets[2] = {-1, -1};
@@ -213,7 +230,7 @@ int fusermount_mount(const struct mount_options *options, const char *path, uint
 		goto out;
 	}
 	make_options(options, attributes, text, sizeof text);
-	error = run(arguments, sockets[1], why);
+	error = run(arguments, sockets[1], words);
 	if (error && error != EPERM)
 		goto out;
 	/* A mount that came with a warning is a mount. */
@@ -227,20 +244,23 @@ out:
 		close(sockets[0]);
 		close(sockets[1]);
 	}
+	tell(words, why);
 	free(place);
 	return error;
 }
 
-int fusermount_unmount(const char *path, bool lazily)
+int fusermount_unmount(const char *path, bool lazily, struct mount_error *why)
 {
 	char program[] = PROGRAM, away[] = "-u", lazy[] = "-uz", end[] = "--";
+	char words[WORDS_ROOM] = "";
 	char *place = strdup(path);
 	char *arguments[] = {program, lazily ? lazy : away, end, place, NULL};
-	struct mount_error why;
-	int error = place ? run(arguments, -1, &why) : ENOMEM;
+	int error = place ? run(arguments, -1, words) : ENOMEM;
 
 	free(place);
-	if (error == EPERM && strstr(why.text, "busy"))
+	/* It speaks no other language. */
+	if (error == EPERM && strstr(words, ": Device or resource busy"))
 		error = EBUSY;
+	tell(words, why);
 	return error;
 }

@@ -18,7 +18,7 @@ bool fusermount_there(void);
 int fusermount_mount(const struct mount_options *options, const char *path, uint64_t attributes, int *device,
 		     struct mount_error *why);
 
-/* Unmounts what this user has mounted at path. 0, EBUSY where it is in use, EPERM for other reasons. */
-int fusermount_unmount(const char *path, bool lazily);
+/* Unmounts what this user has mounted at path. 0, EBUSY where it is in use, EPERM for other reasons, and the program's own words. */
+int fusermount_unmount(const char *path, bool lazily, struct mount_error *why);
 
 #endif

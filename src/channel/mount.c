@@ -156,7 +156,7 @@ int mount_create_at(const struct mount_options *options, const char *path, uint6
 		error = ENOMEM;
 	forked_unlock();
 	if (error == ENOMEM)
-		fusermount_unmount(path, true);
+		fusermount_unmount(path, true, why);
 	return error;
 }
 
@@ -237,18 +237,25 @@ int mount_attach(struct mount *mount, const char *sibling, const char *path, uin
 	return error;
 }
 
-int mount_detach(const char *path, uint64_t mount_id, bool lazily)
+static int unmount(const char *path, bool lazily, struct mount_error *why)
+{
+	int error = umount2(path, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) ? errno : 0;
+
+	why->text[0] = 0;
+	return error == EPERM ? fusermount_unmount(path, lazily, why) : error;
+}
+
+int mount_detach(const char *path, uint64_t mount_id, bool lazily, struct mount_error *why)
 {
 	uint64_t there = 0;
 	int error = mount_id_of(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &there);
 
-	if (error)
-		return error;
-	if (there != mount_id)
-		return EINVAL;
-	if (!umount2(path, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)))
-		return 0;
-	return errno == EPERM ? fusermount_unmount(path, lazily) : errno;
+	why->text[0] = 0;
+	if (!error)
+		error = there == mount_id ? unmount(path, lazily, why) : EINVAL;
+	if (error && !*why->text)
+		snprintf(why->text, sizeof why->text, "%s", strerror(error));
+	return error;
 }
 
 /* Opens the mounting point itself, which asks the file system nothing, where a mount of this type is what it shows. -1 else. */
@@ -289,6 +296,7 @@ bool mount_is_tenon(const char *path, const char *subtype)
 void mount_clear_dead(const char *path, const char *subtype)
 {
 	int fd = open_place(path, subtype);
+	struct mount_error ignored;
 	struct statx what;
 	char place[32];
 
@@ -298,7 +306,7 @@ void mount_clear_dead(const char *path, const char *subtype)
 	snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &what) && errno == ENOTCONN &&
 	    umount2(place, MNT_DETACH) && errno == EPERM)
-		fusermount_unmount(path, true);
+		fusermount_unmount(path, true, &ignored);
 	close(fd);
 }
 

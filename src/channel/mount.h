@@ -68,8 +68,11 @@ bool mount_prepare(int device);
  */
 int mount_attach(struct mount *mount, const char *sibling, const char *path, uint64_t attributes, uint64_t *mount_id);
 
-/* Unmounts what is at path if it is this very mount: 0, EBUSY, or EINVAL where something else is there now, EPERM. */
-int mount_detach(const char *path, uint64_t mount_id, bool lazily);
+/*
+ * Unmounts what is at path if it is this very mount: 0, EBUSY, or EINVAL where something else is there now, EPERM. Always the reason in
+ * words, which for EPERM may be those of fusermount3.
+ */
+int mount_detach(const char *path, uint64_t mount_id, bool lazily, struct mount_error *why);
 
 /* True when a mount of this type is what path shows. */
 bool mount_is_tenon(const char *path, const char *subtype);

@@ -226,7 +226,7 @@ int connect_at(struct session *session, struct point *point, uint64_t attributes
 				      *why.text ? why.text : strerror(error));
 	error = begin(session, point, device);
 	if (error)
-		fusermount_unmount(point->real, true);
+		fusermount_unmount(point->real, true, &why);
 	else
 		control_start(session);
 	return error;

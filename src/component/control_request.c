@@ -194,16 +194,17 @@ static int find_places(struct session *session, uint64_t mount_id, struct place 
 
 static int detach_places(const struct place *places, bool lazily, char *why, size_t room)
 {
+	struct mount_error reason;
 	int error = 0;
 
 	for (const struct place *place = places; place && !error; place = place->next) {
-		error = mount_detach(place->path, place->mount_id, lazily);
+		error = mount_detach(place->path, place->mount_id, lazily, &reason);
 		if (error == EBUSY)
 			snprintf(why, room, "%s is in use", place->path);
 		else if (error == EINVAL)
 			snprintf(why, room, "%s has another file system mounted over it", place->path);
 		else if (error)
-			snprintf(why, room, "%s: %s", place->path, strerror(error));
+			snprintf(why, room, "%s: cannot unmount: %s", place->path, reason.text);
 	}
 	return error;
 }

@@ -72,7 +72,8 @@ int points_attach_all(struct session *session)
 
 static int detach(struct session *session, struct point *point, bool lazily)
 {
-	int error = mount_detach(point->real, point->mount_id, lazily);
+	struct mount_error why;
+	int error = mount_detach(point->real, point->mount_id, lazily, &why);
 
 	if (error == EBUSY)
 		return component_fail(session->volume, EBUSY, "%s is in use: close the files and leave the directories below it",
@@ -81,7 +82,7 @@ static int detach(struct session *session, struct point *point, bool lazily)
 		return component_fail(session->volume, EBUSY, "%s has another file system mounted over it: unmount that first",
 				      point->real);
 	if (error)
-		return component_fail(session->volume, error, "%s: cannot unmount: %s", point->real, strerror(error));
+		return component_fail(session->volume, error, "%s: cannot unmount: %s", point->real, why.text);
 	point->attached = false;
 	return 0;
 }

@@ -99,11 +99,12 @@ static bool is_dead(int root)
 
 static void detach(const struct table_line *line, int root)
 {
+	struct mount_error ignored;
 	char path[32];
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", root);
 	if (umount2(path, MNT_DETACH) && errno == EPERM)
-		fusermount_unmount(line->point, true);
+		fusermount_unmount(line->point, true, &ignored);
 }
 
 /* Takes away what can be; true while a mount of ours is covered by another. */

@@ -26,6 +26,8 @@
 struct fixture {
 	char place[100];
 	char one[112], two[112], device[112];
+	/* For a program in the place of fusermount3. */
+	char bin[112];
 	tenon_volume *volume;
 	void *storage;
 };
@@ -52,8 +54,10 @@ static int set_up(void **state)
 	snprintf(fix->one, sizeof fix->one, "%s/one", fix->place);
 	snprintf(fix->two, sizeof fix->two, "%s/two", fix->place);
 	snprintf(fix->device, sizeof fix->device, "%s/fuse", fix->place);
-	if (mkdir(fix->one, 0755) || mkdir(fix->two, 0755) || chown(fix->one, NOBODY, NOBODY) ||
-	    chown(fix->two, NOBODY, NOBODY) || mknod(fix->device, S_IFCHR | 0666, makedev(10, 229)) || chmod(fix->device, 0666))
+	snprintf(fix->bin, sizeof fix->bin, "%s/bin", fix->place);
+	if (mkdir(fix->bin, 0755) || chown(fix->bin, NOBODY, NOBODY) || mkdir(fix->one, 0755) || mkdir(fix->two, 0755) ||
+	    chown(fix->one, NOBODY, NOBODY) || chown(fix->two, NOBODY, NOBODY) ||
+	    mknod(fix->device, S_IFCHR | 0666, makedev(10, 229)) || chmod(fix->device, 0666))
 		return -1;
 	*state = fix;
 	return 0;
@@ -62,7 +66,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fix = *state;
+	char program[128];
 
+	snprintf(program, sizeof program, "%s/fusermount3", fix->bin);
+	unlink(program);
+	rmdir(fix->bin);
 	unlink(fix->device);
 	rmdir(fix->one);
 	rmdir(fix->two);
@@ -169,6 +177,36 @@ static void a_second_point_is_refused_before_it_is_too_late(struct fixture *fix)
 	CHECK(!is_mounted(fix->one) && !tenon_get_active(fix->volume));
 }
 
+/* script is fusermount3 from now on; real "$@" in it is the real one. */
+static void replace_fusermount3(struct fixture *fix, const char *script)
+{
+	const char *before = getenv("PATH");
+	char path[4096], program[128];
+	FILE *file;
+
+	snprintf(program, sizeof program, "%s/fusermount3", fix->bin);
+	snprintf(path, sizeof path, "%s:%s", fix->bin, before);
+	CHECK((file = fopen(program, "we")));
+	CHECK(fprintf(file, "#!/bin/sh\nreal() { PATH='%s' exec fusermount3 \"$@\"; }\n%s\n", before, script) > 0);
+	CHECK(!fclose(file) && !chmod(program, 0755));
+	CHECK(!setenv("PATH", path, 1));
+}
+
+static void its_words_are_told(struct fixture *fix)
+{
+	char expected[256];
+
+	replace_fusermount3(fix, "[ \"$1\" != -u ] || { echo 'fusermount3: not in /etc/mtab' >&2; exit 1; }; real \"$@\"");
+	CHECK(!tenon_create_storage(fix->volume));
+	CHECK(!tenon_add_mounting_point(fix->volume, fix->one, 0, 0));
+	CHECK(!tenon_mount_media(fix->volume, 0));
+	CHECK(tenon_unmount_media(fix->volume, false) == EPERM);
+	snprintf(expected, sizeof expected, "%s: cannot unmount: not in /etc/mtab", fix->one);
+	CHECK(!strcmp(tenon_get_last_error(fix->volume), expected));
+	CHECK(is_mounted(fix->one) && tenon_get_active(fix->volume));
+	CHECK(!tenon_unmount_media(fix->volume, true));
+}
+
 static void run(void **state, void (*scenario)(struct fixture *fix))
 {
 	struct fixture *fix = *state;
@@ -198,6 +236,7 @@ SCENARIO(places_come_and_go)
 SCENARIO(files_in_use_are_cut_off_by_force)
 SCENARIO(the_users_umount_ends_it)
 SCENARIO(a_second_point_is_refused_before_it_is_too_late)
+SCENARIO(its_words_are_told)
 
 int main(void)
 {
@@ -207,6 +246,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files_in_use_are_cut_off_by_force, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_users_umount_ends_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_second_point_is_refused_before_it_is_too_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_its_words_are_told, set_up, tear_down),
 	};
 
 	if (geteuid() || access("/dev/fuse", R_OK | W_OK) || system("fusermount3 -V >/dev/null 2>&1")) {
