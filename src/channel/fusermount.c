@@ -123,15 +123,16 @@ static void read_words(int fd, char words[WORDS_ROOM])
 		*at = ' ';
 }
 
-/* EPERM: it has failed. */
+/* EPERM: it has failed. A program may warn and succeed. */
 static int wait_for(pid_t pid, const char *words)
 {
 	int status = 0;
+	pid_t ended;
 
-	/* ECHILD: the program that we are part of waits for any child, and was faster. Then the words decide. */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	while ((ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
 		;
-	return status || *words ? EPERM : 0;
+	/* ECHILD: the program that we are part of waits for any child, or for none. What is left are the words. */
+	return (ended < 0 ? *words != 0 : status != 0) ? EPERM : 0;
 }
 
 /* Runs the program to its end. 0, or an errno value; EPERM where the program has failed, with its words. */

@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,6 +193,30 @@ static void replace_fusermount3(struct fixture *fix, const char *script)
 	CHECK(!setenv("PATH", path, 1));
 }
 
+static void a_warning_is_no_failure(struct fixture *fix)
+{
+	replace_fusermount3(fix, "echo 'fusermount3: warning: this is fine' >&2; real \"$@\"");
+	CHECK(!tenon_create_storage(fix->volume));
+	CHECK(!tenon_add_mounting_point(fix->volume, fix->one, 0, 0));
+	CHECK(!tenon_mount_media(fix->volume, 0));
+	CHECK(is_mounted(fix->one));
+	CHECK(!tenon_unmount_media(fix->volume, false));
+	CHECK(!is_mounted(fix->one) && !tenon_get_active(fix->volume));
+}
+
+/* Where this program waits for no children, what is said is all there is. */
+static void failures_are_seen_without_an_exit_code(struct fixture *fix)
+{
+	CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+	replace_fusermount3(fix, "[ \"$1\" != -u ] || { echo 'fusermount3: not today' >&2; exit 1; }; real \"$@\"");
+	CHECK(!tenon_create_storage(fix->volume));
+	CHECK(!tenon_add_mounting_point(fix->volume, fix->one, 0, 0));
+	CHECK(!tenon_mount_media(fix->volume, 0));
+	CHECK(tenon_unmount_media(fix->volume, false) == EPERM);
+	CHECK(is_mounted(fix->one) && tenon_get_active(fix->volume));
+	CHECK(!tenon_unmount_media(fix->volume, true));
+}
+
 static void its_words_are_told(struct fixture *fix)
 {
 	char expected[256];
@@ -236,6 +261,8 @@ SCENARIO(places_come_and_go)
 SCENARIO(files_in_use_are_cut_off_by_force)
 SCENARIO(the_users_umount_ends_it)
 SCENARIO(a_second_point_is_refused_before_it_is_too_late)
+SCENARIO(a_warning_is_no_failure)
+SCENARIO(failures_are_seen_without_an_exit_code)
 SCENARIO(its_words_are_told)
 
 int main(void)
@@ -246,6 +273,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files_in_use_are_cut_off_by_force, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_users_umount_ends_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_second_point_is_refused_before_it_is_too_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_warning_is_no_failure, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failures_are_seen_without_an_exit_code, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_its_words_are_told, set_up, tear_down),
 	};
 

@@ -237,6 +237,13 @@ def test_busy_without_its_process(user):
     user.ok("$tenon umount mnt")
 
 
+def test_a_warning_of_fusermount3_is_no_failure(user):
+    path = instead_of_fusermount3(user, "echo 'fusermount3: warning: this is fine' >&2; exec $real \"$@\"")
+    for options in ("-o control_socket=false", ""):
+        user.ok(f"export {path}; $tenon mount {options} memory: mnt && $tenon umount mnt")
+        assert user.mounts() == []
+
+
 def test_without_the_device(open_bench):
     open_bench.public_command()
     holder = hold(["unshare", "-m", "--propagation", "private"], "mount -t tmpfs nothing /dev")
