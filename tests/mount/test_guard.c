@@ -3,9 +3,11 @@
  *
  * Each test serves from a child process, makes it end in its own way, and waits until the mount table has no trace of it.
  */
+#include <dirent.h>
 #include <drive.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,13 +15,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "guard/message.h"
 
 #define GUID "{11111111-2222-3333-4444-555555555555}"
 /* Milliseconds; nothing takes anything like this long. */
@@ -373,6 +380,117 @@ static void what_is_covered_goes_when_the_cover_goes(void **state)
 	wait_until_gone(fix->place);
 }
 
+/* The guard of the server. 0: it has none. */
+static pid_t find_guard(const struct fixture *fix)
+{
+	DIR *folder = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+	char wanted[64];
+	size_t length = (size_t)snprintf(wanted, sizeof wanted, "tenon-guard%c%d", 0, (int)fix->server) + 1;
+
+	assert_non_null(folder);
+	while (!found && (entry = readdir(folder))) {
+		char path[64], text[64] = "";
+		int fd;
+
+		snprintf(path, sizeof path, "/proc/%.16s/cmdline", entry->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && read(fd, text, sizeof text) == (ssize_t)length && memcmp(text, wanted, length) == 0)
+			found = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (fd >= 0)
+			close(fd);
+	}
+	closedir(folder);
+	return found;
+}
+
+/* A whole control group is killed: nobody is left to clear up. */
+static void kill_server_and_guard(struct fixture *fix)
+{
+	pid_t guard = find_guard(fix);
+	struct pollfd end = {.fd = pidfd_open(guard, 0), .events = POLLIN};
+
+	assert_true(guard > 0 && end.fd >= 0);
+	assert_int_equal(kill(guard, SIGKILL), 0);
+	assert_int_equal(poll(&end, 1, LIMIT), 1);
+	close(end.fd);
+	kill_server(fix);
+	assert_int_equal(waitpid(fix->server, NULL, 0), fix->server);
+	fix->server = 0;
+}
+
+static void the_next_mount_clears_what_is_left(void **state)
+{
+	struct fixture *fix = *state;
+	char path[128];
+
+	start(fix, NONE);
+	kill_server_and_guard(fix);
+	assert_int_equal(access(fix->place, F_OK), -1);
+	assert_int_equal(errno, ENOTCONN);
+	start(fix, NONE);
+	snprintf(path, sizeof path, "%s/file", fix->place);
+	assert_int_equal(mknod(path, S_IFREG | 0600, 0), 0);
+	/* Not over the dead one. */
+	assert_int_equal(umount2(fix->place, MNT_DETACH), 0);
+	assert_false(is_in_table(fix->place));
+}
+
+/* As after a process whose mount had this device number and is gone: numbers come again at once. Returns when the guard has ended. */
+static void run_guard_of_another(const struct stat *status)
+{
+	int file = memfd_create("slots", MFD_CLOEXEC);
+	char slot[GUARD_SLOT] = "";
+	pid_t first;
+	int ends[2];
+	char byte;
+
+	snprintf(slot, sizeof slot, GUARD_MOUNT "%u 1 %u:%u fuse.tenon", UINT_MAX, major(status->st_dev), minor(status->st_dev));
+	assert_int_equal(pwrite(file, slot, sizeof slot, GUARD_SLOT), sizeof slot);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	first = fork();
+	assert_true(first >= 0);
+	if (first == 0) {
+		/* The pipe is what tells of its end. */
+		if (dup2(file, GUARD_FILE) == GUARD_FILE && fcntl(ends[1], F_SETFD, 0) == 0)
+			execl(TENON_GUARD, "tenon-guard", "1", NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	assert_int_equal(error_of(first), 0);
+	assert_int_equal(read(ends[0], &byte, 1), 0);
+	close(ends[0]);
+	close(file);
+}
+
+static void a_strangers_mount_is_left_alone(void **state)
+{
+	struct fixture *fix = *state;
+	struct stat status;
+	char path[128];
+
+	start(fix, NONE);
+	assert_int_equal(stat(fix->place, &status), 0);
+	run_guard_of_another(&status);
+	assert_true(is_in_table(fix->place));
+	snprintf(path, sizeof path, "%s/file", fix->place);
+	assert_int_equal(mknod(path, S_IFREG | 0600, 0), 0);
+}
+
+/* Of the same guard: what has no answers any more is taken away, whoever mounted it. So it has looked, above. */
+static void a_dead_mount_of_the_number_goes(void **state)
+{
+	struct fixture *fix = *state;
+	struct stat status;
+
+	start(fix, NONE);
+	assert_int_equal(stat(fix->place, &status), 0);
+	kill_server_and_guard(fix);
+	run_guard_of_another(&status);
+	assert_false(is_in_table(fix->place));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -388,6 +506,9 @@ int main(void)
 		TEST(nor_does_a_handler_that_waits_for_itself),
 		TEST(copies_at_other_places_go_too),
 		TEST(what_is_covered_goes_when_the_cover_goes),
+		TEST(the_next_mount_clears_what_is_left),
+		TEST(a_strangers_mount_is_left_alone),
+		TEST(a_dead_mount_of_the_number_goes),
 	};
 
 	if (geteuid() || access("/dev/fuse", R_OK | W_OK)) {
