@@ -116,7 +116,7 @@ static int check_mounted(struct plan *plan, const struct mount *mount, struct wh
 	if (root >= 0 && !mount_is_at(mount, root))
 		goto out;
 	/* Not stat(2): the kernel remembers what that gives. */
-	if (is_served(mount) || (root >= 0 && (!fstatfs(root, &status) || errno != ENOTCONN)))
+	if (is_served(mount) || (root >= 0 && (!fstatfs(root, &status) || (errno != ENOTCONN && errno != ECONNABORTED))))
 		error = why_failed(why, EBUSY, "%s is already mounted at %s: end that with tenon umount %s", mount->source,
 				   plan->point, plan->point);
 	else if (root >= 0)

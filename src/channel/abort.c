@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int open_fusectl(void)
@@ -44,4 +45,12 @@ int abort_connection(unsigned connection)
 	error = write(abort, "1", 1) != 1 ? errno : 0;
 	close(abort);
 	return error;
+}
+
+bool connection_is_dead(int root)
+{
+	struct statx there;
+
+	return statx(root, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &there) &&
+	       (errno == ENOTCONN || errno == ECONNABORTED || errno == ECONNREFUSED);
 }

@@ -6,7 +6,12 @@
 #ifndef CHANNEL_ABORT_H
 #define CHANNEL_ABORT_H
 
+#include <stdbool.h>
+
 /* The connection's number is the file system's device number, as the kernel packs it. 0 or an errno value. */
 int abort_connection(unsigned connection);
+
+/* Nobody answers there any more, asked through a descriptor of the root. Waits where somebody could still. */
+bool connection_is_dead(int root);
 
 #endif

@@ -97,7 +97,6 @@ static int find_master(int fd, const struct mount_options *options, struct mount
 	forked_unlock();
 	if (mount->master < 0)
 		return ENOMEM;
-	/* The connection's number is the whole device number, as the kernel packs it. */
 	if (!statx(mount->master, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &what)) {
 		mount->connection = what.stx_dev_minor | what.stx_dev_major << 20;
 		set_read_ahead(&what, options->read_ahead);
@@ -297,15 +296,13 @@ void mount_clear_dead(const char *path, const char *subtype)
 {
 	int fd = open_place(path, subtype);
 	struct mount_error ignored;
-	struct statx what;
 	char place[32];
 
 	if (fd < 0)
 		return;
 	/* Through the descriptor: whatever is mounted at path meanwhile is not what dies here. */
 	snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &what) && errno == ENOTCONN &&
-	    umount2(place, MNT_DETACH) && errno == EPERM)
+	if (connection_is_dead(fd) && umount2(place, MNT_DETACH) && errno == EPERM)
 		fusermount_unmount(path, true, &ignored);
 	close(fd);
 }

@@ -60,16 +60,24 @@ static bool is_own(const struct guard *guard, uint64_t id, const struct statx *t
 	return false;
 }
 
+static bool is_mount(const struct table_line *line, int fd, const char *path)
+{
+	struct statx there;
+
+	return !statx(fd, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_MNT_ID, &there) &&
+	       there.stx_mnt_id == line->id;
+}
+
 /*
  * The root of the mount of this line, -1 where another mount covers it. It pins the mount: what is asked and done through it cannot
  * hit another one.
  */
 static int open_root(const struct table_line *line)
 {
-	int fd = open(line->point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct statx there;
+	/* A descriptor of what covers it would keep others from unmounting that. */
+	int fd = is_mount(line, AT_FDCWD, line->point) ? open(line->point, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
 
-	if (fd >= 0 && !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &there) && there.stx_mnt_id == line->id)
+	if (fd >= 0 && is_mount(line, fd, ""))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -80,21 +88,15 @@ static int open_root(const struct table_line *line)
 static void cut(const struct guard *guard, const struct table_line *line, int root)
 {
 	struct statx there;
+	char path[32];
 
 	if (statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID_UNIQUE, &there) || !is_own(guard, line->id, &there))
 		return;
 	if (!abort_connection(line->minor | line->major << 20))
 		return;
 	/* In a user namespace this is the way. It fails with EBUSY since root is open, after the abort. */
-	umount2(line->point, MNT_FORCE | UMOUNT_NOFOLLOW);
-}
-
-static bool is_dead(int root)
-{
-	struct statx there;
-
-	return statx(root, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &there) &&
-	       (errno == ENOTCONN || errno == ECONNABORTED || errno == ECONNREFUSED);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", root);
+	umount2(path, MNT_FORCE);
 }
 
 static void detach(const struct table_line *line, int root)
@@ -121,7 +123,7 @@ static bool sweep(const struct guard *guard)
 
 		if (root >= 0) {
 			cut(guard, &line, root);
-			if (is_dead(root))
+			if (connection_is_dead(root))
 				detach(&line, root);
 			close(root);
 		} else if (is_like_ours(guard, &line)) {
