@@ -25,6 +25,11 @@ static int open_fusectl(void)
 	return mount;
 }
 
+unsigned connection_of(unsigned major, unsigned minor)
+{
+	return minor | major << 20;
+}
+
 int abort_connection(unsigned connection)
 {
 	char name[64];

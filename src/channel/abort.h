@@ -8,7 +8,10 @@
 
 #include <stdbool.h>
 
-/* The connection's number is the file system's device number, as the kernel packs it. 0 or an errno value. */
+/* A connection's number is the file system's device number, as the kernel packs it. */
+unsigned connection_of(unsigned major, unsigned minor);
+
+/* 0 or an errno value. */
 int abort_connection(unsigned connection);
 
 /* Nobody answers there any more, asked through a descriptor of the root. Waits where somebody could still. */

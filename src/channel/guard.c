@@ -26,10 +26,6 @@
 #include "guard/message.h"
 #include "version.h"
 
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000U
-#endif
-
 #define PROGRAM "tenon-guard"
 
 /* Beside the library, as in a build folder or a Python package; else where it is installed. False: nowhere. */

@@ -98,7 +98,7 @@ static int find_master(int fd, const struct mount_options *options, struct mount
 	if (mount->master < 0)
 		return ENOMEM;
 	if (!statx(mount->master, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &what)) {
-		mount->connection = what.stx_dev_minor | what.stx_dev_major << 20;
+		mount->connection = connection_of(what.stx_dev_major, what.stx_dev_minor);
 		set_read_ahead(&what, options->read_ahead);
 	}
 	return 0;
@@ -166,7 +166,7 @@ int mount_find(struct mount *mount, const char *path, uint64_t *mount_id)
 	/* Without asking the file system: its INIT may still have to be answered. */
 	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &what))
 		return errno;
-	mount->connection = what.stx_dev_minor | what.stx_dev_major << 20;
+	mount->connection = connection_of(what.stx_dev_major, what.stx_dev_minor);
 	*mount_id = what.stx_mnt_id;
 	return 0;
 }

@@ -22,11 +22,6 @@
 #include "channel/fusermount.h"
 #include "channel/mounttable.h"
 
-/* Linux 6.8; newer than Debian 12's headers. */
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000U
-#endif
-
 struct own {
 	uint64_t id;
 	uint64_t unique;
@@ -92,7 +87,7 @@ static void cut(const struct guard *guard, const struct table_line *line, int ro
 
 	if (statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID_UNIQUE, &there) || !is_own(guard, line->id, &there))
 		return;
-	if (!abort_connection(line->minor | line->major << 20))
+	if (!abort_connection(connection_of(line->major, line->minor)))
 		return;
 	/* In a user namespace this is the way. It fails with EBUSY since root is open, after the abort. */
 	snprintf(path, sizeof path, "/proc/self/fd/%d", root);

@@ -14,6 +14,8 @@
 #ifndef GUARD_MESSAGE_H
 #define GUARD_MESSAGE_H
 
+#include <sys/stat.h>
+
 #define GUARD_MOUNT "mount "
 #define GUARD_DONE "done"
 #define GUARD_SLOT 128
@@ -21,5 +23,10 @@
 #define GUARD_SLOTS 64
 /* Where the guard finds the file. */
 #define GUARD_FILE 0
+
+/* What UNIQUE is read with, on both sides. Linux 6.8; newer than Debian 12's headers. */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
 
 #endif
