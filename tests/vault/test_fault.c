@@ -2,16 +2,9 @@
  * The disk fails now and then, while power may fail as well: who flushes hears of every loss, what was flushed stays, and when the
  * disk works again so does the vault, if need be after it was opened anew.
  */
-#include "disk.h"
-#include "life.h"
+#include "rig.h"
 
 enum { ROUNDS = 150, STEPS = 40 };
-
-struct rig {
-	struct place place;
-	struct place left;
-	struct life life;
-};
 
 static void fail_somehow(void)
 {
@@ -24,15 +17,16 @@ static void fail_somehow(void)
 
 static void reopen(struct rig *rig)
 {
-	int error = store_close(rig->place.store, rig->place.why, sizeof rig->place.why);
+	struct place *place = rig_place(rig);
+	int error = store_close(place->store, place->why, sizeof place->why);
 
-	rig->place.store = NULL;
+	place->store = NULL;
 	disk_fail(0, 0, 0, 0);
 	if (!error)
 		rig->life.flushed = rig->life.count - 1;
-	place_open(&rig->place);
-	life_expect_known(&rig->life, life_state(rig->place.store));
-	rig->life.store = rig->place.store;
+	place_open(place);
+	life_expect_known(&rig->life, life_state(place->store));
+	rig->life.store = place->store;
 	rig->life.losses = store_losses(rig->life.store);
 	rig->life.marks_from = rig->life.marks;
 	life_note(&rig->life);
@@ -54,22 +48,25 @@ static void recover(struct rig *rig)
 
 static void look_at_what_is_left(struct rig *rig)
 {
+	struct place *left = rig_left(rig);
+
 	disk_cut();
 	for (int loss = 0; loss < DISK_LOSSES; loss++) {
-		disk_leave(rig->left.folder, (enum disk_loss)loss);
-		place_open(&rig->left);
-		life_expect_known(&rig->life, life_state(rig->left.store));
-		place_close(&rig->left);
-		place_expect_sound(rig->left.path);
+		disk_leave(left->folder, (enum disk_loss)loss);
+		place_open(left);
+		life_expect_known(&rig->life, life_state(left->store));
+		place_close(left);
+		place_expect_sound(left->path);
 	}
 }
 
 static void live_with_faults(struct rig *rig)
 {
+	struct place *place = rig_place(rig);
 	int steps = (int)random_below(STEPS);
 
-	disk_follow(rig->place.folder);
-	life_begin(&rig->life, &rig->place);
+	disk_follow(place->folder);
+	life_begin(&rig->life, place);
 	assert_int_equal(life_flush(&rig->life), 0);
 	for (int i = 0; i < steps; i++) {
 		if (random_below(10) == 0)
@@ -84,9 +81,9 @@ static void live_with_faults(struct rig *rig)
 		recover(rig);
 	look_at_what_is_left(rig);
 	disk_fail(0, 0, 0, 0);
-	(void)store_close(rig->place.store, rig->place.why, sizeof rig->place.why);
-	rig->place.store = NULL;
-	disk_leave(rig->place.folder, DISK_ALL_LOST);
+	(void)store_close(place->store, place->why, sizeof place->why);
+	place->store = NULL;
+	disk_leave(place->folder, DISK_ALL_LOST);
 }
 
 static void losses_are_told_and_survived(void **state)
@@ -98,45 +95,10 @@ static void losses_are_told_and_survived(void **state)
 		live_with_faults(rig);
 }
 
-static int set_up(void **state)
-{
-	struct rig *rig = calloc(1, sizeof *rig);
-
-	if (!rig)
-		return -1;
-	*state = rig;
-	for (int i = 0; i < 2; i++) {
-		void *made;
-
-		if (place_set_up_empty(&made))
-			return -1;
-		*(i ? &rig->left : &rig->place) = *(struct place *)made;
-		free(made);
-	}
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct rig *rig = *state;
-
-	for (int i = 0; i < 2; i++) {
-		struct place *place = calloc(1, sizeof *place);
-		void *given = place;
-
-		if (!place)
-			return -1;
-		*place = i ? rig->left : rig->place;
-		(void)place_tear_down_empty(&given);
-	}
-	free(rig);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(losses_are_told_and_survived, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(losses_are_told_and_survived, rig_set_up, rig_tear_down),
 	};
 
 	random_start();

@@ -2,22 +2,14 @@
  * The power fails at any request to the disk, in the middle of anything, and with any part of what was not synced: the vault is
  * then sound and in the state of one commit, no older than the last flush. TENON_SEED repeats a run, TENON_ROUNDS makes it longer.
  */
-#include "disk.h"
-#include "life.h"
+#include "rig.h"
 
 enum { ROUNDS = 150, STEPS = 60 };
-
-/* Two folders: the store works in one, what a cut leaves is looked at in the other. */
-struct rig {
-	struct place places[2];
-	int now;
-	struct life life;
-};
 
 /* What the cut left, in the folder that nothing is done in. */
 static void look_at_what_is_left(struct rig *rig, enum disk_loss loss)
 {
-	struct place *left = &rig->places[!rig->now];
+	struct place *left = rig_left(rig);
 
 	disk_leave(left->folder, loss);
 	if (place_count_files(left) == 0) {
@@ -34,7 +26,7 @@ static void look_at_what_is_left(struct rig *rig, enum disk_loss loss)
 /* One life of the vault, from an opening to a failure of power; the next begins with what is left. */
 static void live_and_fail(struct rig *rig)
 {
-	struct place *place = &rig->places[rig->now];
+	struct place *place = rig_place(rig);
 	int steps = (int)random_below(STEPS);
 	enum disk_loss next = random_below(DISK_LOSSES);
 
@@ -54,7 +46,7 @@ static void live_and_fail(struct rig *rig)
 	if (place->store)
 		place_close(place);
 	rig->now = !rig->now;
-	disk_leave(rig->places[rig->now].folder, next);
+	disk_leave(rig_place(rig)->folder, next);
 }
 
 static void a_power_failure_leaves_one_state(void **state)
@@ -66,45 +58,10 @@ static void a_power_failure_leaves_one_state(void **state)
 		live_and_fail(rig);
 }
 
-static int set_up(void **state)
-{
-	struct rig *rig = calloc(1, sizeof *rig);
-
-	if (!rig)
-		return -1;
-	*state = rig;
-	for (int i = 0; i < 2; i++) {
-		void *made;
-
-		if (place_set_up_empty(&made))
-			return -1;
-		rig->places[i] = *(struct place *)made;
-		free(made);
-	}
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct rig *rig = *state;
-
-	for (int i = 0; i < 2; i++) {
-		struct place *place = calloc(1, sizeof *place);
-		void *given = place;
-
-		if (!place)
-			return -1;
-		*place = rig->places[i];
-		(void)place_tear_down_empty(&given);
-	}
-	free(rig);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_power_failure_leaves_one_state, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_power_failure_leaves_one_state, rig_set_up, rig_tear_down),
 	};
 
 	random_start();
