@@ -1,5 +1,5 @@
 /*
- * The commands: tenon mount, umount, list, check, and the helper of mount(8). Each gets its own name as argv[0] and returns
+ * The commands: tenon mount, umount, list, check, links, and the helper of mount(8). Each gets its own name as argv[0] and returns
  * 0, or an errno value and why; an empty sentence when it has said everything itself.
  */
 #ifndef TOOL_COMMANDS_H
@@ -14,6 +14,7 @@ int command_mount(int argc, char **argv, struct why *why);
 int command_umount(int argc, char **argv, struct why *why);
 int command_list(int argc, char **argv, struct why *why);
 int command_check(int argc, char **argv, struct why *why);
+int command_links(int argc, char **argv, struct why *why);
 
 /* For the shells: what could be the last of these words. */
 int command_complete(int argc, char **argv, struct why *why);

@@ -189,6 +189,8 @@ static void offer_argument(const struct position *position)
 		offer("", "memory:", "", "a drive in memory");
 	if (!strcmp(name, "DRIVE") || !strcmp(name, "NAME.vault"))
 		puts(":vaults");
+	else if (!strcmp(name, "FILE") || !strcmp(name, "FILE..."))
+		puts(":files");
 	else if (!strcmp(name, "MOUNTPOINT") && position->arguments == 0)
 		offer_mounted();
 	else if (!strcmp(name, "MOUNTPOINT"))

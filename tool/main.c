@@ -17,6 +17,7 @@ const struct command commands[] = {
 	{"umount", command_umount, "end a drive and wait until everything is in its file"},
 	{"list", command_list, "which drives are mounted"},
 	{"check", command_check, "is a vault sound?"},
+	{"links", command_links, "all names of a file"},
 	{"complete", command_complete, NULL},
 };
 
@@ -33,6 +34,7 @@ static const char help[] =
 	"  tenon umount MOUNTPOINT             end it; returns when everything is in its file\n"
 	"  tenon list                          which drives are mounted; --verbose says more\n"
 	"  tenon check NAME.vault              is the vault sound?\n"
+	"  tenon links FILE                    all names of a file on a drive\n"
 	"\n"
 	"tenon help COMMAND says more; tenon --version says which version this is.\n";
 

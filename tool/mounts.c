@@ -14,8 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Blanks and the like are written \040 there. */
-static void unescape(char *text)
+void unescape(char *text)
 {
 	char *to = text;
 
@@ -52,7 +51,7 @@ static bool parse(struct mount *mount, char *line)
 	rest += skip;
 	mount->line = line;
 	mount->device = makedev(major, minor);
-	next_field(&rest);
+	mount->root = next_field(&rest);
 	mount->point = next_field(&rest);
 	mount->options = next_field(&rest);
 	do
@@ -120,6 +119,15 @@ const struct mount *mounts_at(const struct mounts *mounts, const char *point)
 	for (size_t i = mounts->count; i > 0; i--) {
 		if (!strcmp(mounts->list[i - 1].point, point))
 			return &mounts->list[i - 1];
+	}
+	return NULL;
+}
+
+const struct mount *mounts_by_id(const struct mounts *mounts, int id)
+{
+	for (size_t i = 0; i < mounts->count; i++) {
+		if (mounts->list[i].id == id)
+			return &mounts->list[i];
 	}
 	return NULL;
 }

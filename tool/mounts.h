@@ -13,6 +13,8 @@ struct mount {
 	int id;
 	int parent;
 	dev_t device;
+	/* What of the file system is shown at point: "/", or a directory or file of it. */
+	char *root;
 	char *point;
 	char *options;
 	char *type;
@@ -21,6 +23,9 @@ struct mount {
 	/* The line that the others point into. */
 	char *line;
 };
+
+/* Puts the characters back that are written as three octal digits, blanks as \040 and the like. */
+void unescape(char *text);
 
 struct mounts {
 	struct mount *list;
@@ -33,6 +38,9 @@ void mounts_free(struct mounts *mounts);
 
 /* What is mounted at this very path, the topmost; NULL: nothing. */
 const struct mount *mounts_at(const struct mounts *mounts, const char *point);
+
+/* By its number in the table; NULL: there is none. */
+const struct mount *mounts_by_id(const struct mounts *mounts, int id);
 
 bool mount_is_tenon(const struct mount *mount);
 

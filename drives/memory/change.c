@@ -3,6 +3,7 @@
  * half of it; what a name referred to is let go after the lock, because freeing a large file takes its time.
  */
 #include "cursor.h"
+#include "links_cursor.h"
 #include "place.h"
 
 #include <errno.h>
@@ -22,6 +23,13 @@ static void point(struct name *name, struct node *node)
 	LIST_INSERT_HEAD(&node->names, name, of_node);
 }
 
+/* The opposite of point. */
+static void unpoint(struct name *name)
+{
+	links_cursors_pass(name);
+	LIST_REMOVE(name, of_node);
+}
+
 /* A name more or less: a directory's counts its own "." too, and its parent's "..". */
 static void count(const struct name *name, int by)
 {
@@ -38,7 +46,7 @@ static void attach(struct name *name, struct node *node)
 
 static void detach(struct name *name)
 {
-	LIST_REMOVE(name, of_node);
+	unpoint(name);
 	count(name, -1);
 }
 
@@ -185,8 +193,8 @@ static int exchange_places(const struct place *from, const struct place *to)
 		return EINVAL;
 	first = from->name->node;
 	second = to->name->node;
-	LIST_REMOVE(from->name, of_node);
-	LIST_REMOVE(to->name, of_node);
+	unpoint(from->name);
+	unpoint(to->name);
 	point(from->name, second);
 	point(to->name, first);
 	count_move(first, from->parent, to->parent);
@@ -229,7 +237,7 @@ static int move(struct tree *tree, const struct place *from, const struct place 
 		forget_nameless(tree, *gone);
 	}
 	/* The node keeps its reference: it goes from one name to the other. */
-	LIST_REMOVE(from->name, of_node);
+	unpoint(from->name);
 	point(target, moving);
 	count_move(moving, from->parent, to->parent);
 	touch_parent(from->name);

@@ -1,6 +1,6 @@
 /*
- * The handlers, in four files: what a file holds and is (files.c), space it has before it is written to
- * (space.c), what it is called (names.c), and reading directories (listing.c). memory.c puts them into the drive's table.
+ * The handlers, in five files: what a file holds and is (files.c), space it has before it is written to
+ * (space.c), what it is called (names.c, links.c), and reading directories (listing.c). memory.c puts them into the drive's table.
  */
 #ifndef MEMORY_HANDLERS_H
 #define MEMORY_HANDLERS_H
@@ -30,6 +30,9 @@ void memory_create_hard_link(tenon_volume *volume, tenon_create_hard_link_event 
 void memory_delete_file(tenon_volume *volume, tenon_delete_file_event *event);
 void memory_rename_or_move_file(tenon_volume *volume, tenon_rename_or_move_file_event *event);
 void memory_get_file_name_by_file_id(tenon_volume *volume, tenon_get_file_name_by_file_id_event *event);
+
+void memory_enumerate_hard_links(tenon_volume *volume, tenon_enumerate_hard_links_event *event);
+void memory_close_hard_links_enumeration(tenon_volume *volume, tenon_close_hard_links_enumeration_event *event);
 
 void memory_enumerate_directory(tenon_volume *volume, tenon_enumerate_directory_event *event);
 void memory_close_directory_enumeration(tenon_volume *volume, tenon_close_directory_enumeration_event *event);

@@ -80,6 +80,8 @@ static const tenon_events events = {
 	.zeroize_file_range = memory_zeroize_file_range,
 	.get_volume_label = get_volume_label,
 	.set_volume_label = set_volume_label,
+	.enumerate_hard_links = memory_enumerate_hard_links,
+	.close_hard_links_enumeration = memory_close_hard_links_enumeration,
 };
 
 static int64_t half_of_memory(void)

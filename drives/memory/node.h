@@ -33,6 +33,7 @@ struct node {
 	/* The tree's lock guards these: the drive's table of ids, the node's names, a directory's content. */
 	struct table_link by_id;
 	LIST_HEAD(name_list, name) names;
+	LIST_HEAD(links_cursor_list, links_cursor) links_cursors;
 	struct folder folder;
 
 	/* The node's own lock guards the rest. It is taken after the tree's, and only one node's at a time. */

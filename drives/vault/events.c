@@ -277,6 +277,31 @@ static void create_hard_link(tenon_volume *volume, tenon_create_hard_link_event 
 	event->result_code = store_link(store_of(volume), ref_of(event->file_context, event->file_name), event->link_name);
 }
 
+static void enumerate_hard_links(tenon_volume *volume, tenon_enumerate_hard_links_event *event)
+{
+	struct store_links *links = event->enumeration_context;
+	char name[STORE_NAME_MAX + 1];
+	int64_t parent = 0;
+	int error = 0;
+
+	if (!links)
+		error = store_links_new(store_of(volume), ref_of(event->file_context, event->file_name), &links);
+	event->enumeration_context = links;
+	if (!error)
+		error = store_links_next(links, name, &parent, &event->link_found);
+	event->result_code = error;
+	if (error || !event->link_found)
+		return;
+	event->parent_id = event_id(parent);
+	event->result_code = tenon_enumerate_hard_links_set_link_name(event, name);
+}
+
+static void close_hard_links_enumeration(tenon_volume *volume, tenon_close_hard_links_enumeration_event *event)
+{
+	(void)volume;
+	store_links_free(event->enumeration_context);
+}
+
 static void get_file_name_by_file_id(tenon_volume *volume, tenon_get_file_name_by_file_id_event *event)
 {
 	int64_t id = event->file_id == TENON_ROOT_ID ? STORE_ROOT : event->file_id;
@@ -366,4 +391,6 @@ const tenon_events vault_events = {
 	.zeroize_file_range = zeroize_file_range,
 	.get_volume_label = get_volume_label,
 	.set_volume_label = set_volume_label,
+	.enumerate_hard_links = enumerate_hard_links,
+	.close_hard_links_enumeration = close_hard_links_enumeration,
 };

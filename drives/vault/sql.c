@@ -24,6 +24,8 @@ static const char *const statement_texts[ST_COUNT] = {
 	[ST_NAME_REMOVE] = "DELETE FROM name WHERE parent = ?1 AND name = ?2",
 	[ST_NAME_SET_NODE] = "UPDATE name SET node = ?3 WHERE parent = ?1 AND name = ?2",
 	[ST_NAME_OF_NODE] = "SELECT parent, name FROM name WHERE node = ?1",
+	[ST_NAME_LINKS] =
+		"SELECT parent, name FROM name WHERE node = ?1 AND (parent, name) > (?2, ?3) ORDER BY parent, name LIMIT ?4",
 	[ST_NAME_AFTER] =
 		"SELECT name, node FROM name WHERE parent = ?1 AND name > ?2 AND " POSSIBLE_NAME " ORDER BY name LIMIT 1",
 	[ST_NAME_LIST] = "SELECT name, " NODE_COLUMNS " FROM name CROSS JOIN node ON id = node"

@@ -19,6 +19,7 @@ enum {
 };
 
 struct store;
+struct store_links;
 struct store_listing;
 
 struct store_options {
@@ -131,6 +132,12 @@ void store_listing_restart(struct store_listing *listing);
 /* name has room for STORE_NAME_MAX + 1 bytes. *found is false at the end. */
 int store_listing_next(struct store_listing *listing, char *name, struct store_node *node, bool *found);
 void store_listing_free(struct store_listing *listing);
+
+/* The names of a file and the directories they are in. One that stays is given exactly once, whatever else comes and goes. */
+int store_links_new(struct store *store, struct store_ref ref, struct store_links **links);
+/* name has room for STORE_NAME_MAX + 1 bytes. *found is false at the end. */
+int store_links_next(struct store_links *links, char *name, int64_t *parent, bool *found);
+void store_links_free(struct store_links *links);
 
 /*
  * Returns when everything done so far is on stable storage. seen, the caller's own and set by store_losses at first,

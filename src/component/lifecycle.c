@@ -130,6 +130,8 @@ int check_handlers(struct tenon_volume *volume)
 	NEED(true, enumerate_directory);
 	NEED(true, read_file);
 	NEED(properties->use_hard_links, create_hard_link);
+	NEED(properties->use_hard_links, enumerate_hard_links);
+	NEED(properties->use_hard_links, close_hard_links_enumeration);
 	NEED(properties->use_hard_links, get_file_name_by_file_id);
 	NEED(properties->use_reparse_points, set_reparse_point);
 	NEED(properties->use_reparse_points, get_reparse_point);

@@ -53,7 +53,7 @@ struct source {
 	context_slot *handle_context;
 };
 
-static bool is_bad_name(const struct tenon_volume *volume, const char *name)
+bool name_is_bad(const struct tenon_volume *volume, const char *name)
 {
 	size_t length = strlen(name);
 
@@ -158,7 +158,7 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 			listing->finished = true;
 			return 0;
 		}
-		if (is_bad_name(source->volume, name)) {
+		if (name_is_bad(source->volume, name)) {
 			event_report(&source->volume->events, EIO,
 				     "enumerate_directory of \"%s\" gave the name \"%s\", which cannot be", source->path, name);
 			return EIO;

@@ -42,6 +42,7 @@ const struct family families[WIRE_OPCODE_COUNT] = {
 	SERVED(READDIRPLUS, readdirplus),
 	SERVED(FALLOCATE, fallocate),
 	SERVED(IOCTL, ioctl),
+	SERVED(GETXATTR, getxattr),
 };
 
 void *reply_body(struct request *request, size_t size)
@@ -54,7 +55,6 @@ void *reply_body(struct request *request, size_t size)
 static int answer_unserved(uint32_t opcode)
 {
 	switch (opcode) {
-	case WIRE_GETXATTR:
 	case WIRE_SETXATTR:
 	case WIRE_LISTXATTR:
 	case WIRE_REMOVEXATTR:
@@ -88,6 +88,7 @@ static struct request *request_copy(const struct request *request, void **messag
 	if (!copy)
 		return NULL;
 	copy->volume = request->volume;
+	copy->family = request->family;
 	copy->wire = request->wire;
 	claim_init(&copy->waiter.claim);
 	if (take_buffer(copy, message, size))
@@ -106,13 +107,13 @@ static struct request *request_copy(const struct request *request, void **messag
 static void need_again(struct request *request)
 {
 	memset(&request->waiter.needs, 0, sizeof request->waiter.needs);
-	families[request->wire.header.opcode].need(request, &request->waiter.needs);
+	request->family->need(request, &request->waiter.needs);
 }
 
 static int run_family(struct request *request)
 {
 	const struct wire_in_header *header = &request->wire.header;
-	const struct family *family = &families[header->opcode];
+	const struct family *family = request->family;
 	const struct event_origin *outer = event_set_origin(&request->origin);
 	int error;
 
@@ -174,12 +175,12 @@ static struct dispatched wait_for_turn(struct request *request, void **message, 
 static struct dispatched serve(struct tenon_volume *volume, const struct wire_request *wire, void **message, size_t size,
 			       struct reply *reply)
 {
-	struct request request = {.volume = volume, .wire = *wire, .reply = reply};
+	struct request request = {.volume = volume, .family = &families[wire->header.opcode], .wire = *wire, .reply = reply};
 	bool may_run;
 
 	claim_init(&request.waiter.claim);
 	volume_lock(volume);
-	families[wire->header.opcode].need(&request, &request.waiter.needs);
+	request.family->need(&request, &request.waiter.needs);
 	may_run = gate_try(&volume->gate, &volume->tree, &request.waiter.needs, &request.waiter.claim);
 	volume_unlock(volume);
 	if (may_run)

@@ -19,9 +19,14 @@ struct reply {
 	size_t length;
 };
 
+struct family;
+
 struct request {
 	/* First: the gate's queue leads back to the request. */
 	struct waiter waiter;
+	const struct family *family;
+	/* Made by a thread of the program's (struct own_request), to which the answer goes. */
+	bool is_own;
 	struct tenon_volume *volume;
 	struct wire_request wire;
 	struct event_origin origin;
@@ -121,6 +126,8 @@ int entry_bind(struct request *request, struct node *parent, const char *name, s
 void entry_fill(struct tenon_volume *volume, struct node *node, const struct file_attr *attr, struct wire_entry_out *out);
 /* Makes the nodes of all of path known: the last one, pinned. 0 or an errno value. */
 int path_learn(struct request *request, const char *path, struct node **node);
+/* What get_file_name_by_file_id says: 0; ENOENT, also for files without ids; what the handler answered; EIO (on_error is told); ENOMEM. */
+int path_by_id(struct request *request, uint64_t nodeid, struct path *path);
 
 /* Contexts for an event about a file, and the open and close around it where the file is not open. */
 struct bracket {
@@ -166,8 +173,23 @@ int count_links(struct request *request, const struct subject *subject, uint32_t
 /* Fires cleanup_file and close_file as due, delete_file for a hidden file, and frees the handle. */
 void handle_close(struct tenon_volume *volume, struct handle *handle, const char *path);
 
+/* Where the names of a file go. */
+struct link_sink {
+	/* So many are left out first. */
+	uint64_t skip;
+	/* Takes an absolute path; *enough is set when no more are wanted. 0 or an errno value. */
+	int (*take)(void *arg, const struct path *path, bool *enough);
+	void *arg;
+};
+/* All names of a file that anybody may see; of a directory its one path. The request needs what need_links says. */
+int links_each(struct request *request, const struct subject *file, const struct link_sink *sink);
+void need_links(struct needs *needs, uint64_t nodeid);
+
 /* Directory listings (directory.c). */
 void listing_close(struct tenon_volume *volume, struct handle *handle, const char *path);
+
+/* What a directory cannot have as a name, whatever a handler says. */
+bool name_is_bad(const struct tenon_volume *volume, const char *name);
 
 struct access {
 	uint32_t desired;
@@ -227,6 +249,7 @@ FAMILY(readdir)
 FAMILY(readdirplus)
 FAMILY(fallocate)
 FAMILY(ioctl)
+FAMILY(getxattr)
 #undef FAMILY
 
 /* Negotiates: fills the kernel's answer. 0 or an errno value. */

@@ -23,7 +23,7 @@ static bool is_plain_path(const char *path)
 	return true;
 }
 
-static int path_by_id(struct request *request, uint64_t nodeid, struct path *path)
+int path_by_id(struct request *request, uint64_t nodeid, struct path *path)
 {
 	struct tenon_volume *volume = request->volume;
 	char text[4096] = "";

@@ -71,6 +71,12 @@ int path_append(struct path *path, const char *name)
 	return 0;
 }
 
+void path_cut(struct path *path, size_t length)
+{
+	path->text[length] = 0;
+	path->length = length;
+}
+
 int tree_path(const struct tree *tree, const struct node *node, struct path *path)
 {
 	size_t length = 0;

@@ -155,21 +155,34 @@ int64_t tree_file_id_of(uint64_t nodeid)
 	return nodeid == TREE_SWAPPED ? 1 : (int64_t)nodeid;
 }
 
-static void detach_from_node(struct tree *tree, struct name *name)
+/* Where the reference stands to the name after newer, NULL: to the newest. */
+static pool_ref *place_after(struct node *node, struct name *newer)
 {
-	pool_ref ref = pool_ref_of(name);
-	pool_ref *at = &node_of(tree, name)->names;
-
-	while (*at != ref)
-		at = &((struct name *)pool_at(&tree->pool, *at))->node_next;
-	*at = name->node_next;
+	return newer ? &newer->node_next : &node->names;
 }
 
-static void attach_to_node(struct name *name, struct node *node)
+/* A file may have very many names: neither this nor attach_after looks at any but its neighbours. */
+static void detach_from_node(struct tree *tree, struct name *name)
 {
+	struct name *newer = pool_at(&tree->pool, name->node_previous);
+	struct name *older = pool_at(&tree->pool, name->node_next);
+
+	*place_after(node_of(tree, name), newer) = name->node_next;
+	if (older)
+		older->node_previous = name->node_previous;
+}
+
+static void attach_after(struct tree *tree, struct name *name, struct node *node, struct name *newer)
+{
+	pool_ref *place = place_after(node, newer);
+	struct name *older = pool_at(&tree->pool, *place);
+
 	name->node = pool_ref_of(node);
-	name->node_next = node->names;
-	node->names = pool_ref_of(name);
+	name->node_next = *place;
+	name->node_previous = newer ? pool_ref_of(newer) : 0;
+	*place = pool_ref_of(name);
+	if (older)
+		older->node_previous = *place;
 }
 
 /* Takes a name out of its node and its directory. */
@@ -340,23 +353,12 @@ static bool lies_in(const struct tree *tree, const struct node *node, const stru
 	return node;
 }
 
-static pool_ref *last_name(const struct tree *tree, struct node *node)
-{
-	pool_ref *at = &node->names;
-
-	while (*at)
-		at = &((struct name *)pool_at(&tree->pool, *at))->node_next;
-	return at;
-}
-
 /* One more name for node, which is not (parent, name) yet. */
 static void add_name(struct tree *tree, struct node *parent, struct name *name, struct node *node)
 {
 	name->parent = pool_ref_of(parent);
-	name->node = pool_ref_of(node);
 	/* A hidden name stays the one that paths lead through: it is what is deleted in the end. */
-	name->node_next = node->hidden ? 0 : node->names;
-	*(node->hidden ? last_name(tree, node) : &node->names) = pool_ref_of(name);
+	attach_after(tree, name, node, node->hidden ? name_of(tree, node) : NULL);
 	parent->children++;
 	index_add(&tree->names, pool_ref_of(name));
 }
@@ -455,9 +457,9 @@ void tree_exchange(struct tree *tree, struct node *from, const char *text, struc
 	}
 	node = node_of(tree, one);
 	detach_from_node(tree, one);
-	attach_to_node(one, node_of(tree, two));
+	attach_after(tree, one, node_of(tree, two), NULL);
 	detach_from_node(tree, two);
-	attach_to_node(two, node);
+	attach_after(tree, two, node, NULL);
 }
 
 struct open_file *tree_forget(struct tree *tree, uint64_t nodeid, uint64_t lookups)

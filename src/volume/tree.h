@@ -27,8 +27,9 @@ struct node;
 struct name {
 	/* In the table of names. */
 	pool_ref hash_next;
-	/* The next older name of the same node. */
+	/* The next older and the next newer name of the same node. */
 	pool_ref node_next;
+	pool_ref node_previous;
 	pool_ref node;
 	pool_ref parent;
 	uint16_t length;
@@ -178,6 +179,8 @@ void path_done(struct path *path);
 int path_set(struct path *path, const char *text);
 /* Appends "/name". 0 or ENOMEM. */
 int path_append(struct path *path, const char *name);
+/* Makes it length bytes long again. */
+void path_cut(struct path *path, size_t length);
 
 /* The node's path by its newest name. 0; ENOENT where a name is missing on the way; ENOMEM. */
 int tree_path(const struct tree *tree, const struct node *node, struct path *path);

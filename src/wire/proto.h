@@ -361,6 +361,11 @@ struct wire_getxattr_in {
 	uint32_t padding;
 };
 
+struct wire_getxattr_out {
+	uint32_t size;
+	uint32_t padding;
+};
+
 struct wire_fallocate_in {
 	uint64_t fh;
 	uint64_t offset;

@@ -185,6 +185,22 @@ int kernel_get_label(struct kernel *kernel, uint64_t node, uint64_t fh, char lab
 	return error;
 }
 
+int kernel_getxattr(struct kernel *kernel, uint64_t node, const char *name, char *value, uint32_t room, size_t *length)
+{
+	const struct wire_getxattr_in in = {.size = room};
+	struct wire_getxattr_out out;
+	int error;
+
+	if (room)
+		return send(kernel, WIRE_GETXATTR, node, &in, sizeof in, name, NULL, value, room, length);
+	error = send(kernel, WIRE_GETXATTR, node, &in, sizeof in, name, NULL, &out, sizeof out, length);
+	if (!error && *length != sizeof out)
+		return EBADMSG;
+	if (!error)
+		*length = out.size;
+	return error;
+}
+
 int kernel_set_label(struct kernel *kernel, uint64_t node, uint64_t fh, const char label[256])
 {
 	struct {

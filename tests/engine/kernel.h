@@ -59,6 +59,8 @@ int kernel_rmdir(struct kernel *kernel, uint64_t parent, const char *name);
 int kernel_rename(struct kernel *kernel, uint64_t from, const char *name, uint64_t to, const char *new_name, uint32_t flags);
 int kernel_link(struct kernel *kernel, uint64_t node, uint64_t parent, const char *name, struct wire_entry_out *out);
 int kernel_forget(struct kernel *kernel, uint64_t node, uint64_t lookups);
+/* Up to room bytes, *length of them; room 0: how long it is. */
+int kernel_getxattr(struct kernel *kernel, uint64_t node, const char *name, char *value, uint32_t room, size_t *length);
 /* Reads from offset; names, each followed by a newline, go to text. *next is the offset to go on from, 0 at the end. */
 int kernel_readdir(struct kernel *kernel, uint64_t node, uint64_t fh, uint64_t offset, uint32_t size, char *text, uint64_t *next);
 

@@ -94,6 +94,8 @@ WRAP(rename_or_move_file, " %s %s%s", event->file_name, event->new_file_name, ev
 WRAP(is_directory_empty, " %s", event->directory_name)
 WRAP(delete_file, " %s", event->file_name)
 WRAP(create_hard_link, " %s %s", event->file_name, event->link_name)
+WRAP(enumerate_hard_links, " %s", event->file_name)
+WRAP(close_hard_links_enumeration, " %s", event->file_name)
 WRAP(get_file_name_by_file_id, " %lld", (long long)event->file_id)
 WRAP(set_reparse_point, " %s %.*s", event->file_name, (int)event->reparse_buffer_length, (const char *)event->reparse_buffer)
 WRAP(get_reparse_point, " %s", event->file_name)
@@ -205,6 +207,8 @@ static const tenon_events events = {
 	.zeroize_file_range = on_zeroize_file_range,
 	.get_volume_label = on_get_volume_label,
 	.set_volume_label = on_set_volume_label,
+	.enumerate_hard_links = on_enumerate_hard_links,
+	.close_hard_links_enumeration = on_close_hard_links_enumeration,
 };
 
 struct traced *traced_new(void (*configure)(tenon_volume *volume))

@@ -25,6 +25,11 @@ static void keep_before(struct lab *lab, const char *name, void *event)
 		lab->opens--;
 	else if (is(name, "close_directory_enumeration"))
 		lab->enumerations--;
+	else if (is(name, "close_hard_links_enumeration"))
+		lab->enumerations--;
+	else if (is(name, "enumerate_hard_links"))
+		/* Handlers here give each enumeration a context at once. */
+		lab->enumerations += !((tenon_enumerate_hard_links_event *)event)->enumeration_context;
 	else if (is(name, "enumerate_directory"))
 		lab->enumerations += ((tenon_enumerate_directory_event *)event)->restart;
 	else if (is(name, "error") && !lab->errors++)

@@ -250,10 +250,25 @@ static size_t length_of(uint32_t opcode)
 	case WIRE_READLINK:
 	case WIRE_READDIR:
 	case WIRE_READDIRPLUS:
+	case WIRE_GETXATTR:
 		return SIZE_MAX;
 	default:
 		return 0;
 	}
+}
+
+/* The only one there is: absolute paths, one in each line. */
+static void take_attribute(struct ledger *ledger, const struct exchange *exchange)
+{
+	const struct wire_getxattr_in *in = exchange->in;
+	const char *text = exchange->out;
+
+	if (!in->size && exchange->length != sizeof(struct wire_getxattr_out))
+		FAULT(ledger, "an attribute's size in %zu bytes", exchange->length);
+	else if (in->size && exchange->length > in->size)
+		FAULT(ledger, "an attribute of %zu bytes where %u were asked for", exchange->length, in->size);
+	else if (in->size && exchange->length && (text[0] != '/' || text[exchange->length - 1] != '\n'))
+		FAULT(ledger, "an attribute that is no lines of paths, of %zu bytes", exchange->length);
 }
 
 static void take_body(struct ledger *ledger, const struct exchange *exchange)
@@ -297,6 +312,9 @@ static void take_body(struct ledger *ledger, const struct exchange *exchange)
 	case WIRE_READ:
 		if (exchange->length > read->size)
 			FAULT(ledger, "READ of %zu bytes where %u were asked for", exchange->length, read->size);
+		break;
+	case WIRE_GETXATTR:
+		take_attribute(ledger, exchange);
 		break;
 	case WIRE_READLINK:
 		if (!exchange->length || exchange->length > MOST_TARGET || memchr(exchange->out, 0, exchange->length))

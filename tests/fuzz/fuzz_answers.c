@@ -176,10 +176,23 @@ CODE(cleanup_file)
 CODE(close_file)
 CODE(flush_file)
 CODE(close_directory_enumeration)
+CODE(close_hard_links_enumeration)
 
 static void can_file_be_deleted(tenon_volume *volume, tenon_can_file_be_deleted_event *event)
 {
 	event->can_be_deleted = take(bytes_of(volume)) % 8;
+}
+
+static void enumerate_hard_links(tenon_volume *volume, tenon_enumerate_hard_links_event *event)
+{
+	struct bytes *bytes = bytes_of(volume);
+
+	event->result_code = some_code(bytes);
+	event->link_found = bytes->left && take(bytes) % 8;
+	some_name(bytes, event->link_name, event->link_name_size);
+	event->parent_id = take(bytes) % 2 ? TENON_ROOT_ID : some_id(bytes);
+	event->file_context = (void *)(uintptr_t)take(bytes);
+	event->enumeration_context = (void *)(uintptr_t)(take(bytes) | 1);
 }
 
 static void is_directory_empty(tenon_volume *volume, tenon_is_directory_empty_event *event)
@@ -212,6 +225,8 @@ static const tenon_events events = {
 	.set_reparse_point = set_reparse_point,
 	.get_reparse_point = get_reparse_point,
 	.get_volume_size = get_volume_size,
+	.enumerate_hard_links = enumerate_hard_links,
+	.close_hard_links_enumeration = close_hard_links_enumeration,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

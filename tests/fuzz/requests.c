@@ -122,8 +122,14 @@ static void put_rest(struct body *body, struct lab *lab, struct bytes *bytes, ui
 	const struct wire_statx_in statx = {0};
 	const struct wire_forget_in forget = {.nlookup = take(bytes) % 4u};
 	const struct wire_open_in open = {.flags = take(bytes) & 3u};
+	/* Less is a page that nothing fits in, or the question how much there is. */
+	const struct wire_getxattr_in getxattr = {.size = seldom(bytes, 4) ? take(bytes) & 3u : 4096};
 
 	switch (opcode) {
+	case WIRE_GETXATTR:
+		put(body, &getxattr, sizeof getxattr);
+		put_name(body, seldom(bytes, 4) ? "user.other" : seldom(bytes, 2) ? "tenon.links" : "tenon.links.1");
+		break;
 	case WIRE_LINK:
 		put(body, &link, sizeof link);
 		put_name(body, some_name(bytes));
@@ -158,11 +164,11 @@ static void put_rest(struct body *body, struct lab *lab, struct bytes *bytes, ui
 static void send_one(struct lab *lab, struct bytes *bytes)
 {
 	static const uint8_t opcodes[] = {
-		WIRE_LOOKUP,  WIRE_LOOKUP,  WIRE_FORGET,     WIRE_GETATTR,  WIRE_SETATTR, WIRE_READLINK, WIRE_SYMLINK,
-		WIRE_MKNOD,   WIRE_MKDIR,   WIRE_UNLINK,     WIRE_RMDIR,    WIRE_RENAME2, WIRE_RENAME2,	 WIRE_LINK,
-		WIRE_OPEN,    WIRE_READ,    WIRE_WRITE,	     WIRE_STATFS,   WIRE_RELEASE, WIRE_FSYNC,	 WIRE_FLUSH,
-		WIRE_OPENDIR, WIRE_READDIR, WIRE_RELEASEDIR, WIRE_FSYNCDIR, WIRE_CREATE,  WIRE_CREATE,	 WIRE_READDIRPLUS,
-		WIRE_TMPFILE, WIRE_STATX,   WIRE_UNLINK,     WIRE_MKDIR,
+		WIRE_LOOKUP,  WIRE_LOOKUP,  WIRE_FORGET,     WIRE_GETATTR,  WIRE_SETATTR,  WIRE_READLINK, WIRE_SYMLINK,
+		WIRE_MKNOD,   WIRE_MKDIR,   WIRE_UNLINK,     WIRE_RMDIR,    WIRE_RENAME2,  WIRE_RENAME2,  WIRE_LINK,
+		WIRE_OPEN,    WIRE_READ,    WIRE_WRITE,	     WIRE_STATFS,   WIRE_RELEASE,  WIRE_FSYNC,	  WIRE_FLUSH,
+		WIRE_OPENDIR, WIRE_READDIR, WIRE_RELEASEDIR, WIRE_FSYNCDIR, WIRE_CREATE,   WIRE_CREATE,	  WIRE_READDIRPLUS,
+		WIRE_TMPFILE, WIRE_STATX,   WIRE_UNLINK,     WIRE_MKDIR,    WIRE_GETXATTR,
 	};
 	static char answer[8192];
 	uint32_t opcode = opcodes[take(bytes) % sizeof opcodes];
