@@ -82,6 +82,8 @@ struct session {
 	unsigned waiters;
 	/* Threads inside tenon_get_facts. */
 	unsigned askers;
+	/* Threads inside tenon_get_links, which need workers. */
+	unsigned guests;
 	/* What the handlers of get_volume_id and mount answered. */
 	bool started;
 	int start_error;
@@ -121,6 +123,9 @@ void service_collect(struct session *session);
 size_t facts_write(struct tenon_volume *volume, char *text, size_t room);
 /* Waits until no thread of the program's is inside tenon_get_facts. The connection is ending, so that none comes in. */
 void facts_wait(struct session *session);
+
+/* links.c: waits until no thread of the program's is inside tenon_get_links; the workers are still there. */
+void links_wait(struct session *session);
 
 /*
  * cutoff.c: ends a connection that is still in use; what the kernel has cached of open files is written first, and *written is set when that is

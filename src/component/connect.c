@@ -276,6 +276,7 @@ void disconnect(struct session *session)
 		return;
 	if (session->in_process)
 		inproc_end(session->channel);
+	links_wait(session);
 	workers_wait(&session->workers);
 	control_stop(session);
 	facts_wait(session);

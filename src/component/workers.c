@@ -108,16 +108,16 @@ static struct waiter *take_ready(struct workers *workers)
 	return waiter;
 }
 
-/* Under the lock: the caller runs one of the ready requests, runners the others. */
-static void call_runners(struct workers *workers)
+/* Under the lock: the caller runs so many of the ready requests, runners the others. */
+static void call_runners(struct workers *workers, unsigned own)
 {
 	unsigned wanted = 0;
 
 	for (const struct waiter *waiter = workers->ready; waiter; waiter = waiter->next)
 		wanted++;
-	if (wanted < 2)
+	if (wanted <= own)
 		return;
-	wanted--;
+	wanted -= own;
 	if (workers->idle_runners)
 		pthread_cond_broadcast(&workers->changed);
 	for (unsigned there = workers->idle_runners; there < wanted && workers->runners < workers->max; there++) {
@@ -127,7 +127,7 @@ static void call_runners(struct workers *workers)
 	}
 }
 
-static void put_ready(struct workers *workers, struct waiter *ready)
+static void put_ready(struct workers *workers, struct waiter *ready, unsigned own)
 {
 	if (!ready)
 		return;
@@ -135,7 +135,7 @@ static void put_ready(struct workers *workers, struct waiter *ready)
 	*workers->ready_last = ready;
 	while (*workers->ready_last)
 		workers->ready_last = &(*workers->ready_last)->next;
-	call_runners(workers);
+	call_runners(workers, own);
 	pthread_mutex_unlock(&workers->lock);
 }
 
@@ -147,27 +147,45 @@ static void send_reply(struct workers *workers, const struct dispatched *done, s
 	workers->channel->ops->send(workers->channel, message, size);
 }
 
+static void begin_one(struct workers *workers)
+{
+	if (workers->is_serialized)
+		pthread_mutex_lock(&workers->one);
+}
+
+static void end_one(struct workers *workers)
+{
+	if (workers->is_serialized)
+		pthread_mutex_unlock(&workers->one);
+}
+
 static void run_ready(struct workers *workers, struct reply *reply)
 {
 	struct waiter *waiter;
 
 	while ((waiter = take_ready(workers))) {
-		struct dispatched done = dispatch_ready(waiter, reply);
+		struct dispatched done;
 
+		begin_one(workers);
+		done = dispatch_ready(waiter, reply);
+		end_one(workers);
 		if (done.result == DISPATCH_DONE)
 			send_reply(workers, &done, reply);
-		put_ready(workers, done.ready);
+		put_ready(workers, done.ready, 1);
 	}
 }
 
 /* Counts this thread out: nothing of workers may be touched afterwards. */
-static void leave(struct worker *worker, unsigned *count, bool ended)
+static void leave(struct worker *worker, bool fetches, bool ended)
 {
 	struct workers *workers = worker->workers;
 
 	worker_free(worker);
 	pthread_mutex_lock(&workers->lock);
-	(*count)--;
+	if (fetches)
+		workers->fetchers--;
+	else
+		workers->runners--;
 	workers->ended |= ended;
 	if (ended)
 		eventfd_write(workers->wake, 1);
@@ -194,6 +212,8 @@ static bool begin(struct workers *workers, bool fetches)
 		workers->refused_until = now.tv_sec + REFUSED_SECONDS;
 	} else if (fetches) {
 		workers->begun++;
+	} else {
+		workers->begun_runners++;
 	}
 	pthread_cond_broadcast(&workers->changed);
 	pthread_mutex_unlock(&workers->lock);
@@ -208,6 +228,12 @@ static void finish(struct workers *workers)
 	fire_worker_thread_termination(&workers->volume->events, &event);
 }
 
+/* Under the lock. The channel may end by itself while a guest is there. */
+static bool may_stay(const struct workers *workers)
+{
+	return !workers->ended || workers->guests;
+}
+
 static void *runner_main(void *arg)
 {
 	struct worker *worker = arg;
@@ -215,7 +241,7 @@ static void *runner_main(void *arg)
 	bool patient = begin(workers, false);
 
 	if (!patient) {
-		leave(worker, &workers->runners, false);
+		leave(worker, false, false);
 		return NULL;
 	}
 	while (patient) {
@@ -226,14 +252,15 @@ static void *runner_main(void *arg)
 		until.tv_sec += RUNNER_PATIENCE_SECONDS;
 		pthread_mutex_lock(&workers->lock);
 		workers->idle_runners++;
-		while (!workers->ready && !workers->ended && patient)
+		while (!workers->ready && may_stay(workers) && patient)
 			patient = !pthread_cond_clockwait(&workers->changed, &workers->lock, CLOCK_MONOTONIC, &until);
 		workers->idle_runners--;
-		patient = workers->ready || (patient && !workers->ended);
+		patient = workers->ready || workers->guests || (patient && may_stay(workers));
+		workers->begun_runners -= !patient;
 		pthread_mutex_unlock(&workers->lock);
 	}
 	finish(workers);
-	leave(worker, &workers->runners, false);
+	leave(worker, false, false);
 	return NULL;
 }
 
@@ -270,13 +297,16 @@ static bool is_work(const void *message)
 static const void *serve(struct worker *worker, size_t got, size_t *size)
 {
 	struct workers *workers = worker->workers;
-	struct dispatched done = dispatch_message(workers->volume, &worker->message, got, &worker->reply);
+	struct dispatched done;
 
+	begin_one(workers);
+	done = dispatch_message(workers->volume, &worker->message, got, &worker->reply);
+	end_one(workers);
 	if (done.result == DISPATCH_DONE && !done.ready)
 		return dispatch_reply(&done, &worker->reply, size);
 	if (done.result == DISPATCH_DONE)
 		send_reply(workers, &done, &worker->reply);
-	put_ready(workers, done.ready);
+	put_ready(workers, done.ready, 1);
 	run_ready(workers, &worker->reply);
 	return NULL;
 }
@@ -316,7 +346,7 @@ static void *fetcher_main(void *arg)
 		ended = fetch(worker);
 		finish(worker->workers);
 	}
-	leave(worker, &worker->workers->fetchers, ended);
+	leave(worker, true, ended);
 	return NULL;
 }
 
@@ -336,11 +366,13 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 
 	memset(workers, 0, sizeof *workers);
 	pthread_mutex_init(&workers->lock, NULL);
+	pthread_mutex_init(&workers->one, NULL);
 	pthread_cond_init(&workers->changed, NULL);
 	workers->volume = volume;
 	workers->channel = channel;
 	workers->wake = wake;
 	workers->ready_last = &workers->ready;
+	workers->is_serialized = volume->properties.serialize_events;
 	if (any)
 		set_limits(workers, &volume->properties);
 	pthread_mutex_lock(&workers->lock);
@@ -358,6 +390,37 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 	if (error)
 		workers_join(workers);
 	return error;
+}
+
+int workers_meet(struct workers *workers)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&workers->lock);
+	workers->guests++;
+	while (!error && !workers->begun_runners) {
+		/* One that is there is about to begin, or to be refused, or to end. */
+		if (workers->runners)
+			pthread_cond_wait(&workers->changed, &workers->lock);
+		else
+			error = start_worker(workers, false);
+	}
+	workers->guests -= error != 0;
+	pthread_mutex_unlock(&workers->lock);
+	return error;
+}
+
+void workers_run(struct workers *workers, struct waiter *ready)
+{
+	put_ready(workers, ready, 0);
+}
+
+void workers_part(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->lock);
+	workers->guests--;
+	pthread_cond_broadcast(&workers->changed);
+	pthread_mutex_unlock(&workers->lock);
 }
 
 unsigned workers_stop(struct workers *workers)
@@ -385,5 +448,6 @@ void workers_join(struct workers *workers)
 {
 	workers_wait(workers);
 	pthread_cond_destroy(&workers->changed);
+	pthread_mutex_destroy(&workers->one);
 	pthread_mutex_destroy(&workers->lock);
 }

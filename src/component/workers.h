@@ -32,15 +32,26 @@ struct workers {
 	int refusal;
 	time_t refused_until;
 	unsigned runners;
+	/* Those of them that worker_thread_creation has not refused. */
+	unsigned begun_runners;
 	unsigned idle_runners;
+	/* Threads of the program's whose requests a runner must be there for. */
+	unsigned guests;
 	struct waiter *ready;
 	struct waiter **ready_last;
 	/* The channel has ended. */
 	bool ended;
+	/* With serialize_events: held while a request runs, for a guest's runs beside the one fetcher. */
+	pthread_mutex_t one;
+	bool is_serialized;
 };
 
 /* Starts the first workers, where there are to be any, and waits until they are ready. 0 or an errno value; then there are none. */
 int workers_start(struct workers *workers, struct tenon_volume *volume, struct channel *channel, int wake, bool any);
+/* Makes sure that there is a runner until workers_part: 0 or an errno value. Then gives the runners requests whose turn has come. */
+int workers_meet(struct workers *workers);
+void workers_run(struct workers *workers, struct waiter *ready);
+void workers_part(struct workers *workers);
 /* Starts no more workers and tells that the channel has ended. How many wait for a message, or will. */
 unsigned workers_stop(struct workers *workers);
 /* Waits until the channel has ended and no thread is left. */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "request/own.h"
+
 #define SERVED(op, name) [WIRE_##op] = {need_##name, run_##name, false}
 #define NAMES(op, name) [WIRE_##op] = {need_##name, run_##name, true}
 
@@ -134,8 +136,8 @@ static struct dispatched run(struct request *request)
 	struct tenon_volume *volume = request->volume;
 	struct dispatched done = {.unique = request->wire.header.unique};
 
-	/* Without a number it is the engine's own. */
-	done.result = done.unique ? DISPATCH_DONE : DISPATCH_SILENT;
+	/* Without a number it is the engine's own; of a thread of the program's it has one, and its answer another way. */
+	done.result = done.unique && !request->is_own ? DISPATCH_DONE : DISPATCH_SILENT;
 	request->reply->length = 0;
 	if (request->waiter.claim.failed)
 		done.error = ENOMEM;
@@ -292,6 +294,10 @@ struct dispatched dispatch_ready(struct waiter *waiter, struct reply *reply)
 
 	request->reply = reply;
 	done = run(request);
+	if (request->is_own) {
+		own_request_answer((struct own_request *)request, done.error);
+		return done;
+	}
 	if (request->is_buffer)
 		buffers_put(&request->volume->buffers, request->message);
 	else

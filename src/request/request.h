@@ -25,7 +25,7 @@ struct request {
 	/* First: the gate's queue leads back to the request. */
 	struct waiter waiter;
 	const struct family *family;
-	/* Made by a thread of the program's (struct own_request), to which the answer goes. */
+	/* Part of a struct own_request: the answer goes to the thread that has made it. */
 	bool is_own;
 	struct tenon_volume *volume;
 	struct wire_request wire;

@@ -63,6 +63,8 @@ struct tenon_volume {
 	atomic_uint_fast64_t hidden_counter;
 	/* What the last connection left behind, for tests. */
 	struct tenon_testing_balance left_over;
+	/* Requests of the program's own threads so far. */
+	atomic_uint_fast64_t own_requests;
 	/* The in-process channel's count of requests. */
 	atomic_uint_fast64_t testing_unique;
 	/* Methods only: one at a time by contract. */
