@@ -94,11 +94,12 @@ int tenon_get_facts(tenon_volume *volume, char *buffer, size_t room, size_t *len
  * All names of a file: file_name is one of them, an absolute path in the volume; symlinks in it are not followed. *names gets *count
  * absolute paths, each with its NUL, one behind the other, in one piece for free(3); NULL where there are none. Of a directory that is
  * its one path. The file is not opened through the mount: what the calling thread may see there does not matter. get_file_info and
- * enumerate_hard_links fire on worker threads, as for any caller; a file that is being worked on is waited for.
+ * enumerate_hard_links fire on worker threads, as for any caller; a file that is being worked on is waited for. May be called from any
+ * number of threads at once, and while another method runs.
  *
  * 0; EINVAL (not mounted, or no absolute path without "." and ".."); EOPNOTSUPP (use_hard_links is off); ENOENT, ENOTDIR, ENAMETOOLONG;
- * EDEADLK (inside a handler); EIO (a handler gave what cannot be, which error is told); ENODEV (the media was unmounted meanwhile, which
- * another thread may do); ENOMEM; what a handler answered.
+ * EDEADLK (inside a handler); EIO (a handler gave what cannot be, which error is told); ENODEV (the media was unmounted meanwhile);
+ * ENOMEM; what a handler answered.
  */
 int tenon_get_links(tenon_volume *volume, const char *file_name, char **names, size_t *count);
 

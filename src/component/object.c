@@ -73,9 +73,13 @@ int component_fail(struct tenon_volume *volume, int code, const char *format, ..
 {
 	va_list args;
 
+	/* Of two that fail at one time one is told of. It is no lock: a forked child would find it taken for ever. */
+	if (atomic_exchange(&volume->failing, true))
+		return code;
 	va_start(args, format);
 	vsnprintf(volume->last_error, sizeof volume->last_error, format, args);
 	va_end(args);
+	atomic_store(&volume->failing, false);
 	return code;
 }
 

@@ -11,8 +11,8 @@
 #include "request/listing.h"
 #include "request/request.h"
 
-/* More than any file system allows. A drive that makes new names up for ever is stopped here. */
-#define MOST_NAMES (UINT32_C(1) << 24)
+/* Believed without a look at hard_link_count: a drive that makes new names up for ever is stopped somewhere. */
+#define BELIEVED_NAMES 65536u
 
 struct enumeration {
 	struct request *request;
@@ -23,6 +23,7 @@ struct enumeration {
 	bool fired;
 	/* "ID/NAME" of all names so far, those left out as well: none may come twice. */
 	struct listing *seen;
+	size_t most;
 	/* The directory that was found last: names often lie side by side. */
 	int64_t parent_id;
 	struct path parent;
@@ -87,17 +88,36 @@ static int refuse(const struct enumeration *enumeration, const struct link *link
 	return EIO;
 }
 
+/* No name comes or goes meanwhile, so there are as many as the file has links. */
+static int check_count(struct enumeration *enumeration, const struct link *link)
+{
+	struct file_attr attr;
+	char what[96];
+	int error;
+
+	if (enumeration->seen->count < enumeration->most)
+		return 0;
+	error = info_get(enumeration->request->volume, enumeration->file->path.text, NULL, &attr);
+	if (error)
+		return error;
+	enumeration->most = attr.nlink;
+	if (enumeration->seen->count < enumeration->most)
+		return 0;
+	snprintf(what, sizeof what, "after %zu others, and hard_link_count is %u", enumeration->seen->count, attr.nlink);
+	return refuse(enumeration, link, what);
+}
+
 /* Each name once, and not for ever. */
 static int check_new(struct enumeration *enumeration, const struct link *link)
 {
 	char key[sizeof link->name + 24];
+	int error;
 
 	snprintf(key, sizeof key, "%" PRId64 "/%s", link->parent_id, link->name);
 	if (listing_has(enumeration->seen, key))
 		return refuse(enumeration, link, "in one directory twice");
-	if (enumeration->seen->count == MOST_NAMES)
-		return refuse(enumeration, link, "after more than 16 million others");
-	return listing_append(enumeration->seen, key, 0, 0);
+	error = check_count(enumeration, link);
+	return error ? error : listing_append(enumeration->seen, key, 0, 0);
 }
 
 /* The path of a directory that the tree knows: 0; ENOENT: it does not; ENOTDIR. */
@@ -186,7 +206,7 @@ static int give_only_path(const struct subject *file, const struct link_sink *si
 
 int links_each(struct request *request, const struct subject *file, const struct link_sink *sink)
 {
-	struct enumeration enumeration = {.request = request, .file = file};
+	struct enumeration enumeration = {.request = request, .file = file, .most = BELIEVED_NAMES};
 	int error;
 
 	if (file->untold)

@@ -70,6 +70,8 @@ struct tenon_volume {
 	/* Methods only: one at a time by contract. */
 	bool initialized;
 	char last_error[512];
+	/* Somebody is writing that. */
+	atomic_bool failing;
 };
 
 static inline void volume_lock(struct tenon_volume *volume)

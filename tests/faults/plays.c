@@ -255,7 +255,32 @@ static void a_directory_with_a_hidden_file(struct kernel *kernel)
 	close_it(kernel, &opened);
 }
 
+/* One directory is forgotten, so that its path has to be asked for. */
+static void all_names(struct kernel *kernel)
+{
+	uint64_t file = make(kernel, "f");
+	uint64_t directory = make_directory(kernel, ROOT, "d");
+	struct wire_entry_out entry;
+	static char value[4096];
+	size_t length;
+	char *names;
+	size_t count;
+
+	if (!file || !directory)
+		return;
+	if (!kernel_link(kernel, file, directory, "g", &entry))
+		kernel_forget(kernel, file, 1);
+	kernel_getxattr(kernel, file, "tenon.links", value, sizeof value, &length);
+	kernel_getxattr(kernel, file, "tenon.links.1", value, sizeof value, &length);
+	kernel_unlink(kernel, ROOT, "f");
+	kernel_forget(kernel, file, 1);
+	kernel_forget(kernel, directory, 1);
+	if (!tenon_get_links(kernel->volume, "/d/g", &names, &count))
+		free(names);
+}
+
 const struct play plays[] = {
+	{"all names", all_names},
 	{"files", files},
 	{"opens", opens},
 	{"renames", renames},

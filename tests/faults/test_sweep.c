@@ -79,7 +79,8 @@ static bool touches_hidden(const char *name, const void *event)
 /* These must reach the drive, which gets its contexts back by them. */
 static bool always_reaches(const char *name)
 {
-	return strcmp(name, "close_file") == 0 || strcmp(name, "close_directory_enumeration") == 0;
+	return strcmp(name, "close_file") == 0 || strcmp(name, "close_directory_enumeration") == 0 ||
+	       strcmp(name, "close_hard_links_enumeration") == 0;
 }
 
 static int fail_one(struct lab *lab, const char *name, void *event, bool after)
