@@ -74,7 +74,7 @@ static bool parse_help_line(const char *line, struct help_line *parsed)
 	int letter = 0, name = 0, value = 0;
 
 	*parsed = (struct help_line){0};
-	if (strncmp(line, "  -", 3) != 0 || sscanf(line, "  -%15[a-zA-Z]%n", parsed->letter, &letter) < 1 ||
+	if (strncmp(line, "  -", 3) != 0 || sscanf(line, "  -%15[a-zA-Z0-9]%n", parsed->letter, &letter) < 1 ||
 	    strlen(parsed->letter) != 1)
 		return false;
 	line += letter;
@@ -174,8 +174,12 @@ static void argument_name(const char *help, int number, char name[32])
 
 		for (const char *letter = word; *letter; letter++)
 			depth += (*letter == '[') - (*letter == ']');
-		if (outside && number-- == 0)
-			snprintf(name, 32, "%s", word);
+		/* "FILE..." is this argument and all that follow. */
+		size_t length = strlen(word);
+		bool repeats = length > 3 && !strcmp(word + length - 3, "...");
+
+		if (outside && (number-- == 0 || (number >= 0 && repeats)))
+			snprintf(name, 32, "%.*s", (int)(repeats ? length - 3 : length), word);
 	}
 }
 
@@ -189,7 +193,7 @@ static void offer_argument(const struct position *position)
 		offer("", "memory:", "", "a drive in memory");
 	if (!strcmp(name, "DRIVE") || !strcmp(name, "NAME.vault"))
 		puts(":vaults");
-	else if (!strcmp(name, "FILE") || !strcmp(name, "FILE..."))
+	else if (!strcmp(name, "FILE"))
 		puts(":files");
 	else if (!strcmp(name, "MOUNTPOINT") && position->arguments == 0)
 		offer_mounted();

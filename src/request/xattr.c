@@ -22,7 +22,6 @@ struct asked {
 struct value {
 	char *text;
 	size_t length;
-	size_t room;
 	/* There were names that have no room. */
 	bool full;
 };
@@ -85,7 +84,7 @@ static int take_line(void *arg, const struct path *path, bool *enough)
 {
 	struct value *value = arg;
 
-	if (line_length(path) > value->room - value->length) {
+	if (line_length(path) > XATTR_SIZE_MAX - value->length) {
 		*enough = value->full = true;
 		return 0;
 	}
@@ -103,25 +102,22 @@ static int take_line(void *arg, const struct path *path, bool *enough)
 	return 0;
 }
 
-/* As many whole names as fit are a page; without a page all have to fit. */
+/* A page is as many whole names as fit in an attribute, whatever room the caller has; without a page all have to fit. */
 static int check_room(const struct asked *asked, const struct value *value, uint32_t size)
 {
 	if (value->full && !(asked->is_page && value->length))
-		return value->room < XATTR_SIZE_MAX ? ERANGE : E2BIG;
+		return E2BIG;
 	return size && value->length > size ? ERANGE : 0;
 }
 
 static int answer_links(struct request *request, const struct asked *asked)
 {
 	const struct wire_getxattr_in *in = request->wire.arg;
-	struct value value = {.text = request->reply->data, .room = XATTR_SIZE_MAX};
+	struct value value = {.text = request->reply->data};
 	const struct link_sink sink = {.skip = asked->first, .take = take_line, .arg = &value};
 	struct subject subject;
-	int error;
+	int error = subject_find(request, request->wire.header.nodeid, &subject);
 
-	if (asked->is_page && in->size && in->size < value.room)
-		value.room = in->size;
-	error = subject_find(request, request->wire.header.nodeid, &subject);
 	if (!error)
 		error = links_each(request, &subject, &sink);
 	if (!error)

@@ -117,7 +117,7 @@ def offered(request, bench, need, dump):
 
 
 def test_commands(offered):
-    assert {"mount", "umount", "list", "check", "help", "--version"} <= offered("tenon ") | offered("tenon --v")
+    assert {"mount", "umount", "list", "links", "check", "help", "--version"} <= offered("tenon ") | offered("tenon --v")
     assert offered("tenon um") == {"umount"}
 
 
@@ -127,6 +127,7 @@ def test_options(offered):
     assert offered("tenon umount --l") == {"--lazy"}
     assert offered("tenon list --j") == {"--json"}
     assert offered("tenon check --") == {"--help"}
+    assert offered("tenon links --n") == {"--null"}
 
 
 def test_mount_options(offered):
@@ -147,6 +148,11 @@ def test_drives(offered):
 def test_directories(offered):
     places = {place.rstrip("/") for place in offered("tenon mount -o ro one.vault ")}
     assert "mnt" in places and not {"one.vault", "letter.txt", "memory:"} & places
+
+
+def test_files(offered):
+    assert {"one.vault", "two.vault", "letter.txt"} <= {file.rstrip("/") for file in offered("tenon links ")}
+    assert offered("tenon links -0 one.vault le") == {"letter.txt"}
 
 
 def test_mounted_drives(offered, bench, real):

@@ -6,16 +6,16 @@ import pytest
 
 def test_help_names_every_command(bench):
     text = bench.ok("--help")
-    for command in ("mount", "umount", "list", "check"):
+    for command in ("mount", "umount", "list", "check", "links"):
         assert f"tenon {command}" in text
 
 
-@pytest.mark.parametrize("command", ["mount", "umount", "list", "check"])
+@pytest.mark.parametrize("command", ["mount", "umount", "list", "check", "links"])
 def test_each_command_has_help(bench, command):
     assert bench.ok(command, "--help").startswith(f"Usage: tenon {command}")
 
 
-@pytest.mark.parametrize("command", ["mount", "umount", "list", "check"])
+@pytest.mark.parametrize("command", ["mount", "umount", "list", "check", "links"])
 def test_help_with_a_command_says_the_same(bench, command):
     assert bench.ok("help", command) == bench.ok(command, "--help")
 
@@ -48,7 +48,7 @@ def test_unknown_command(bench):
 
 @pytest.mark.parametrize("arguments", [
     ["mount"], ["mount", "memory:"], ["mount", "memory:", "a", "b"], ["umount"], ["umount", "a", "b"], ["list", "a"],
-    ["check"], ["check", "a", "b"],
+    ["check"], ["check", "a", "b"], ["links"], ["links", "-0"],
 ])
 def test_wrong_number_of_arguments(bench, arguments):
     assert re.fullmatch(r"too (few|many) arguments: tenon \w+ .*", bench.refused(*arguments, status=2))
