@@ -156,6 +156,14 @@ static void offer_mounted(void)
 	mounts_free(&mounts);
 }
 
+/* "FILE..." is one argument and all that follow. */
+static bool repeats(const char *word)
+{
+	size_t length = strlen(word);
+
+	return length > 3 && !strcmp(word + length - 3, "...");
+}
+
 /* The name that the first line of help has for this argument: the capitals outside of brackets. */
 static void argument_name(const char *help, int number, char name[32])
 {
@@ -174,12 +182,8 @@ static void argument_name(const char *help, int number, char name[32])
 
 		for (const char *letter = word; *letter; letter++)
 			depth += (*letter == '[') - (*letter == ']');
-		/* "FILE..." is this argument and all that follow. */
-		size_t length = strlen(word);
-		bool repeats = length > 3 && !strcmp(word + length - 3, "...");
-
-		if (outside && (number-- == 0 || (number >= 0 && repeats)))
-			snprintf(name, 32, "%.*s", (int)(repeats ? length - 3 : length), word);
+		if (outside && (number-- == 0 || (number >= 0 && repeats(word))))
+			snprintf(name, 32, "%.*s", (int)(strlen(word) - (repeats(word) ? 3 : 0)), word);
 	}
 }
 
