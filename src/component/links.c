@@ -71,12 +71,14 @@ void links_wait(struct session *session)
 	pthread_mutex_unlock(&session->lock);
 }
 
-/* There are no workers: the calling thread is one. */
-static void run_in_line(struct session *session, struct waiter *ready)
+/* There are no workers: the calling thread is one. Whoever has the lock has the gate to himself, and nothing waits there. */
+static void run_in_line(struct session *session, struct own_request *own)
 {
 	struct reply reply = {.data = session->in_line_reply + CHANNEL_HEADER_ROOM, .room = CHANNEL_BODY_MAX};
+	struct waiter *ready;
 
 	pthread_mutex_lock(&session->in_line_lock);
+	ready = own_request_send(own);
 	while (ready) {
 		struct waiter *next = ready->next;
 
@@ -97,7 +99,7 @@ static int run(struct session *session, struct own_request *own)
 	if (!mounted)
 		own_request_answer(own, ENODEV);
 	else if (session->in_line)
-		run_in_line(session, own_request_send(own));
+		run_in_line(session, own);
 	else
 		workers_run(&session->workers, own_request_send(own));
 	return own_request_wait(own);
@@ -196,6 +198,10 @@ static int visit(struct session *session, const char *path, struct names *names)
 
 static int check_call(struct tenon_volume *volume, const char *file_name)
 {
+	int error = component_check_process(volume);
+
+	if (error)
+		return error;
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "the names of a file cannot be asked for inside a handler");
 	if (!is_path(file_name))
@@ -205,7 +211,7 @@ static int check_call(struct tenon_volume *volume, const char *file_name)
 		return component_fail(volume, EINVAL, "no media is mounted");
 	if (!volume->properties.use_hard_links)
 		return component_fail(volume, EOPNOTSUPP, "use_hard_links is off: no file has names to be told");
-	return component_check_process(volume);
+	return 0;
 }
 
 int tenon_get_links(tenon_volume *volume, const char *file_name, char **names, size_t *count)

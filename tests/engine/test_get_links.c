@@ -256,12 +256,42 @@ static void handlers_run_on_workers(void **state)
 	traced_free(traced);
 }
 
+struct asker {
+	tenon_volume *volume;
+	pthread_t thread;
+	const char *path;
+	/* Ask until something else than 0 comes. */
+	bool until_it_ends;
+	atomic_int answers;
+	int error;
+	size_t count;
+};
+
+static void *ask(void *arg)
+{
+	struct asker *asker = arg;
+	char *names;
+
+	do {
+		asker->error = tenon_get_links(asker->volume, asker->path, &names, &asker->count);
+		free(names);
+		asker->answers++;
+	} while (asker->until_it_ends && !asker->error);
+	return NULL;
+}
+
+static void start_asking(struct asker *asker)
+{
+	assert_int_equal(pthread_create(&asker->thread, NULL, ask, asker), 0);
+}
+
 static void in_line_there_is_the_caller_alone(void **state)
 {
 	static const char name[] = "a";
 	tenon_volume *volume;
 	struct wire_entry_out entry;
 	struct kernel kernel = {0};
+	struct asker asker;
 	void *storage;
 	char why[256];
 	uint64_t fh;
@@ -280,38 +310,17 @@ static void in_line_there_is_the_caller_alone(void **state)
 	assert_int_equal(places.on_caller, 2);
 	assert_int_equal(places.elsewhere, 0);
 	assert_int_equal(places.from_inside, EDEADLK);
+	/* Another thread asks while this one plays the kernel: both run in line, one after the other. */
+	asker = (struct asker){.volume = volume, .path = "/a", .until_it_ends = true};
+	start_asking(&asker);
+	for (int i = 0; asker.answers < 100 || i < 100; i++)
+		assert_int_equal(kernel_getattr(&kernel, entry.nodeid, &entry.attr), 0);
+	assert_int_equal(kernel_unlink(&kernel, ROOT, name), 0);
+	pthread_join(asker.thread, NULL);
+	assert_int_equal(asker.error, ENOENT);
 	assert_int_equal(kernel_release(&kernel, entry.nodeid, fh, false), 0);
 	tenon_volume_free(volume);
 	memory_drive.close(storage, why, sizeof why);
-}
-
-struct asker {
-	struct traced *traced;
-	pthread_t thread;
-	const char *path;
-	/* Ask until something else than 0 comes. */
-	bool until_it_ends;
-	atomic_int answers;
-	int error;
-	size_t count;
-};
-
-static void *ask(void *arg)
-{
-	struct asker *asker = arg;
-	char *names;
-
-	do {
-		asker->error = tenon_get_links(asker->traced->volume, asker->path, &names, &asker->count);
-		free(names);
-		asker->answers++;
-	} while (asker->until_it_ends && !asker->error);
-	return NULL;
-}
-
-static void start_asking(struct asker *asker)
-{
-	assert_int_equal(pthread_create(&asker->thread, NULL, ask, asker), 0);
 }
 
 static void *read_some(void *arg)
@@ -333,7 +342,7 @@ static void *read_some(void *arg)
 static void it_waits_for_the_files_turn(void **state)
 {
 	struct traced *traced = *state;
-	struct asker asker = {.traced = traced, .path = "/a"};
+	struct asker asker = {.volume = traced->volume, .path = "/a"};
 	pthread_t reader;
 
 	make(traced, ROOT, "a");
@@ -354,7 +363,7 @@ static void unmount_while_asking(struct traced *traced, bool force)
 	struct asker askers[3];
 
 	for (int i = 0; i < 3; i++) {
-		askers[i] = (struct asker){.traced = traced, .path = i ? "/dir/b" : "/a", .until_it_ends = true};
+		askers[i] = (struct asker){.volume = traced->volume, .path = i ? "/dir/b" : "/a", .until_it_ends = true};
 		start_asking(&askers[i]);
 	}
 	while (askers[0].answers < 2 || askers[1].answers < 2 || askers[2].answers < 2)
@@ -399,7 +408,7 @@ static void *unmount_by_force(void *arg)
 static void unmounting_while_it_waits(void **state)
 {
 	struct traced *traced = *state;
-	struct asker asker = {.traced = traced, .path = "/a"};
+	struct asker asker = {.volume = traced->volume, .path = "/a"};
 	pthread_t reader, other;
 
 	make(traced, ROOT, "a");
