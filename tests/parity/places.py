@@ -34,6 +34,10 @@ def tenon_command() -> Path:
     return Path(os.environ.get("TENON") or REPOSITORY / "build" / "tenon").absolute()
 
 
+def build_folder() -> Path:
+    return Path(os.environ.get("BUILD") or REPOSITORY / "build").absolute()
+
+
 # -------------------------------------------------------------------------------------- the mount table
 
 
@@ -63,6 +67,21 @@ def mounts(below: Path) -> list[MountEntry]:
             if entry.point == str(below) or entry.point.startswith(f"{below}/"):
                 found.append(entry)
     return found[::-1]
+
+
+def wait_mounted(point: Path, program: subprocess.Popen[bytes]) -> None:
+    """Wait for changes of the mount table, or the end of the program that should make them."""
+    end = os.pidfd_open(program.pid)
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as table:
+            poll = select.poll()
+            poll.register(table, select.POLLERR | select.POLLPRI)
+            poll.register(end, select.POLLIN)
+            while not mounts(point):
+                assert program.poll() is None, f"ended with {program.returncode} instead of mounting"
+                assert poll.poll(PATIENCE * 1000), f"{point} is not mounted after {PATIENCE} s"
+    finally:
+        os.close(end)
 
 
 def processes_naming(text: str) -> list[int]:
@@ -302,3 +321,50 @@ class Tenon(Place):
     def close(self) -> None:
         self.umount()
         self.check()
+
+
+@dataclass
+class Numbered(Place):
+    """The example drive that keeps its files in a directory, by number."""
+
+    base: Base
+    options: tuple[str, ...] = ()
+    root: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        _must_be_root()
+        if not os.path.exists("/dev/fuse"):
+            raise Unavailable("mount", "no /dev/fuse")
+        self.name = " ".join(["numbered", *self.options])
+        self.root = self.base.fresh("numbered")
+        self.store = self.base.fresh("store")
+        # Unmounting makes the host's whole file system durable: one that nobody else uses, and that has nothing to do then.
+        run("mount", "-t", "tmpfs", "-o", "size=1g", "tenon-tests", self.store)
+        self.log = self.base.path / f"{self.root.name}.log"
+        self.mount()
+
+    def mount(self) -> None:
+        program = build_folder() / "examples" / "numbered"
+        words = [word for option in self.options for word in ("-o", option)]
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen([program, *words, self.store, self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_mounted(self.root, self._process)
+
+    def umount(self) -> None:
+        run("umount", self.root)
+        assert self._process.wait(PATIENCE) == 0, self.log.read_text(errors="replace")
+
+    def again(self) -> None:
+        """Unmount and mount: what a new process finds."""
+        self.umount()
+        self.mount()
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._process.kill()
+        self._process.wait()
+        abandon(self.store)
+
+    def close(self) -> None:
+        self.umount()
+        run("umount", self.store)

@@ -19,8 +19,9 @@ VAULT_VARIANTS = VARIANTS if os.environ.get("TENON_THOROUGH") else \
     ("file_cache=none", "FileCachePolicyWriteThrough=true", "support_posix_unlink_rename=false")
 # Believed to be the least that is served, with nothing that INIT can switch on; and Linux 6.1, which speaks 7.37.
 OLD_KERNELS = ("TestMinor=36,TestFlags=0", "TestMinor=37,TestFlags=0x3ffffffff")[:2 if os.environ.get("TENON_THOROUGH") else 1]
-PLACES: list[tuple[str, ...]] = [("memory",), ("vault",), *(("memory", variant) for variant in (*VARIANTS, *OLD_KERNELS)),
-                                 *(("vault", variant) for variant in VAULT_VARIANTS)]
+PLACES: list[tuple[str, ...]] = [("memory",), ("vault",), ("numbered",), *(("memory", variant) for variant in (*VARIANTS, *OLD_KERNELS)),
+                                 *(("vault", variant) for variant in VAULT_VARIANTS),
+                                 ("numbered", "support_posix_unlink_rename=false")]
 
 _expected: dict[str, Outcome] = {}
 
