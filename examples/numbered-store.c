@@ -397,28 +397,26 @@ struct listing *listing_begin(const struct name *name, bool of_inode)
 {
 	struct listing *listing = calloc(1, sizeof *listing);
 	FILE *stream = listing ? open_memstream(&listing->records, &listing->length) : NULL;
-	bool failed;
+	bool failed = !stream;
 
+	if (name && of_inode && listing)
+		listing->number = name->inode->number;
 	for (; stream && name; name = of_inode ? LIST_NEXT(name, of_inode) : TAILQ_NEXT(name, in_directory)) {
 		fwrite(&name->directory->number, sizeof name->directory->number, 1, stream);
 		fwrite(name->text, strlen(name->text) + 1, 1, stream);
 	}
-	failed = !stream || ferror(stream);
 	if (stream)
-		failed |= fclose(stream) != 0;
+		failed = fclose(stream);
 	if (!failed)
 		return listing;
-	if (listing)
-		free(listing->records);
-	free(listing);
+	listing_end(listing);
 	return NULL;
 }
 
-void listing_end(struct listing *listing)
+/* Is it a name of the file that the listing is of? Any will do where it is of a directory, but none in the making. */
+static bool belongs(const struct listing *listing, const struct name *name)
 {
-	if (listing)
-		free(listing->records);
-	free(listing);
+	return name->inode->type && (!listing->number || name->inode->number == listing->number);
 }
 
 struct name *listing_next(struct store *store, struct listing *listing)
@@ -431,10 +429,17 @@ struct name *listing_next(struct store *store, struct listing *listing)
 		memcpy(&directory, listing->records + listing->at, sizeof directory);
 		listing->at += sizeof directory + strlen(text) + 1;
 		name = find_name(store, directory, text);
-		if (name && name->inode->type)
+		if (name && belongs(listing, name))
 			return name;
 	}
 	return NULL;
+}
+
+void listing_end(struct listing *listing)
+{
+	if (listing)
+		free(listing->records);
+	free(listing);
 }
 
 /* ---------------------------------------------------------------------------------------- reading and rewriting the log */

@@ -317,6 +317,39 @@ static void close_directory_enumeration(tenon_volume *volume, tenon_close_direct
 	listing_end(event->enumeration_context);
 }
 
+static int begin_links(struct store *store, tenon_enumerate_hard_links_event *event)
+{
+	struct inode *inode;
+	int error = get(store, event->file_name, event->file_context, &inode);
+
+	if (error)
+		return error;
+	event->enumeration_context = listing_begin(LIST_FIRST(&inode->names), true);
+	return event->enumeration_context ? 0 : ENOMEM;
+}
+
+static void enumerate_hard_links(tenon_volume *volume, tenon_enumerate_hard_links_event *event)
+{
+	struct store *store = enter(volume);
+	struct name *name = NULL;
+
+	if (!event->enumeration_context)
+		event->result_code = begin_links(store, event);
+	if (!event->result_code)
+		name = listing_next(store, event->enumeration_context);
+	if (name) {
+		event->link_found = true;
+		event->parent_id = id_of(name->directory);
+		event->result_code = tenon_enumerate_hard_links_set_link_name(event, name->text);
+	}
+	leave(store);
+}
+
+static void close_hard_links_enumeration(tenon_volume *volume, tenon_close_hard_links_enumeration_event *event)
+{
+	listing_end(event->enumeration_context);
+}
+
 static void is_directory_empty(tenon_volume *volume, tenon_is_directory_empty_event *event)
 {
 	struct store *store = enter(volume);
@@ -618,6 +651,8 @@ static const tenon_events events = {
 	.is_directory_empty = is_directory_empty,
 	.delete_file = delete_file,
 	.create_hard_link = create_hard_link,
+	.enumerate_hard_links = enumerate_hard_links,
+	.close_hard_links_enumeration = close_hard_links_enumeration,
 	.get_file_name_by_file_id = get_file_name_by_file_id,
 	.set_reparse_point = set_reparse_point,
 	.get_reparse_point = get_reparse_point,

@@ -100,11 +100,13 @@ struct listing {
 	char *records;
 	size_t length;
 	size_t at;
+	/* The file whose names these are; 0: they are what is in a directory. */
+	int64_t number;
 };
 
 /* From name on all that its file has, or that are in its directory; name may be NULL. NULL: no memory. */
 struct listing *listing_begin(const struct name *name, bool of_inode);
-/* The next name that is still there, and not in the making. NULL: that was all. */
+/* The next of them that is there still, and no symlink in the making. NULL: that was all. */
 struct name *listing_next(struct store *store, struct listing *listing);
 /* NULL is allowed. */
 void listing_end(struct listing *listing);
