@@ -4,7 +4,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import select
 import stat
 import subprocess
 from pathlib import Path
@@ -12,27 +11,9 @@ from pathlib import Path
 import pytest
 
 from installed import BUILD, REPOSITORY
+from parity.places import wait_mounted
 
 PATIENCE = 30.0
-
-
-def mounted(point: Path) -> bool:
-    return f" {point} " in Path("/proc/self/mounts").read_text(encoding="utf-8")
-
-
-def wait_mounted(point: Path, program: subprocess.Popen[bytes]) -> None:
-    """Wait for changes of the mount table, or the end of the program that should make them."""
-    end = os.pidfd_open(program.pid)
-    try:
-        with open("/proc/self/mounts", encoding="utf-8") as table:
-            poll = select.poll()
-            poll.register(table, select.POLLERR | select.POLLPRI)
-            poll.register(end, select.POLLIN)
-            while not mounted(point):
-                assert program.poll() is None, f"ended with {program.returncode} instead of mounting"
-                assert poll.poll(PATIENCE * 1000), f"{point} is not mounted after {PATIENCE} s"
-    finally:
-        os.close(end)
 
 
 @pytest.fixture(params=["from the build folder", "hello", "hello-cc"])

@@ -14,7 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from . import calls
 
@@ -32,10 +32,6 @@ class Unavailable(Exception):
 
 def tenon_command() -> Path:
     return Path(os.environ.get("TENON") or REPOSITORY / "build" / "tenon").absolute()
-
-
-def build_folder() -> Path:
-    return Path(os.environ.get("BUILD") or REPOSITORY / "build").absolute()
 
 
 # -------------------------------------------------------------------------------------- the mount table
@@ -69,17 +65,24 @@ def mounts(below: Path) -> list[MountEntry]:
     return found[::-1]
 
 
+def wait_until(done: Callable[[], bool], complaint: str, end: Optional[int] = None) -> None:
+    """Wait for a change of the mount table that makes it so; no longer than until the process of a pidfd has ended."""
+    with open("/proc/self/mounts", "rb") as table:
+        poll = select.poll()
+        poll.register(table, select.POLLERR | select.POLLPRI)
+        if end is not None:
+            poll.register(end, select.POLLIN)
+        while not done():
+            ready = poll.poll(PATIENCE * 1000)
+            assert ready, f"{complaint} after {PATIENCE} s"
+            if end is not None and (end, select.POLLIN) in ready:
+                assert done(), f"{complaint}: the process has ended"
+
+
 def wait_mounted(point: Path, program: subprocess.Popen[bytes]) -> None:
-    """Wait for changes of the mount table, or the end of the program that should make them."""
     end = os.pidfd_open(program.pid)
     try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as table:
-            poll = select.poll()
-            poll.register(table, select.POLLERR | select.POLLPRI)
-            poll.register(end, select.POLLIN)
-            while not mounts(point):
-                assert program.poll() is None, f"ended with {program.returncode} instead of mounting"
-                assert poll.poll(PATIENCE * 1000), f"{point} is not mounted after {PATIENCE} s"
+        wait_until(lambda: bool(mounts(point)), f"{point} is not mounted", end)
     finally:
         os.close(end)
 
@@ -325,10 +328,13 @@ class Tenon(Place):
 
 @dataclass
 class Numbered(Place):
-    """The example drive that keeps its files in a directory, by number."""
+    """The example drive that keeps its files in a directory, by number: on a tmpfs of its own, because unmounting the drive
+    makes the host's whole file system durable."""
 
     base: Base
     options: tuple[str, ...] = ()
+    program: Optional[Path] = None
+    environment: Optional[dict[str, str]] = None
     root: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -338,33 +344,43 @@ class Numbered(Place):
         self.name = " ".join(["numbered", *self.options])
         self.root = self.base.fresh("numbered")
         self.store = self.base.fresh("store")
-        # Unmounting makes the host's whole file system durable: one that nobody else uses, and that has nothing to do then.
-        run("mount", "-t", "tmpfs", "-o", "size=1g", "tenon-tests", self.store)
         self.log = self.base.path / f"{self.root.name}.log"
+        run("mount", "-t", "tmpfs", "-o", "size=1g", "tenon-tests", self.store)
         self.mount()
 
-    def mount(self) -> None:
-        program = build_folder() / "examples" / "numbered"
-        words = [word for option in self.options for word in ("-o", option)]
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        program = self.program or Path(os.environ.get("BUILD") or REPOSITORY / "build") / "examples" / "numbered"
+        options = [word for option in self.options for word in ("-o", option)]
         with open(self.log, "ab") as log:
-            self._process = subprocess.Popen([program, *words, self.store, self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_mounted(self.root, self._process)
+            return subprocess.Popen([program, *words, *options, self.store, self.root], stdin=subprocess.DEVNULL, stdout=log,
+                                    stderr=log, env=self.environment)
+
+    def mount(self, *words: str) -> None:
+        self.process = self.start(*words)
+        wait_mounted(self.root, self.process)
+
+    def wait(self) -> int:
+        """The exit code, when the process has ended and its mount is gone."""
+        code = self.process.wait(PATIENCE)
+        wait_until(lambda: not mounts(self.root), f"{self.root} is still mounted")
+        return code
 
     def umount(self) -> None:
         run("umount", self.root)
-        assert self._process.wait(PATIENCE) == 0, self.log.read_text(errors="replace")
+        assert self.wait() == 0, self.log.read_text(errors="replace")
 
-    def again(self) -> None:
+    def again(self, *words: str) -> None:
         """Unmount and mount: what a new process finds."""
         self.umount()
-        self.mount()
+        self.mount(*words)
 
     def abandon(self) -> None:
         super().abandon()
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
         abandon(self.store)
 
     def close(self) -> None:
-        self.umount()
+        if self.process.poll() is None:
+            self.umount()
         run("umount", self.store)
