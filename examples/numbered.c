@@ -5,6 +5,7 @@
  * Files and names are kept apart, which is all that hard links need. STORE/17 is file number 17: an inode of the host that has
  * its contents, owner, mode and times; of a directory it is an empty directory. What files are called is in STORE/names, which
  * numbered-store.c keeps. What is here answers the events. An open file's context is its inode, so it needs no name.
+ * Who can enter STORE passes by the modes of the drive's directories: chmod 700 STORE.
  */
 #define _GNU_SOURCE 1
 #include <dirent.h>
@@ -30,14 +31,14 @@ struct drive {
 
 /* ---------------------------------------------------------------------------------------- finding and describing files */
 
-static struct store *store_of(tenon_volume *volume)
+static struct drive *drive_of(tenon_volume *volume)
 {
-	return &((struct drive *)tenon_get_app_data(volume))->store;
+	return tenon_get_app_data(volume);
 }
 
 static struct store *enter(tenon_volume *volume)
 {
-	struct store *store = store_of(volume);
+	struct store *store = &drive_of(volume)->store;
 
 	pthread_mutex_lock(&store->lock);
 	return store;
@@ -192,19 +193,19 @@ static void create_file(tenon_volume *volume, tenon_create_file_event *event)
 	leave(store);
 }
 
-static int add_link(struct store *store, struct inode *inode, const char *path, uint32_t max_links)
+static int add_link(struct drive *drive, struct inode *inode, const char *path)
 {
 	struct place place;
-	int error = find_place(store, path, &place);
+	int error = find_place(&drive->store, path, &place);
 
 	if (error || place.name)
 		return error ? error : EEXIST;
 	/* It was open and has lost its last name: it cannot come back. */
 	if (!inode->links)
 		return ENOENT;
-	if (inode->links >= max_links)
+	if (inode->links >= drive->max_links)
 		return EMLINK;
-	return link_name(store, &place, inode);
+	return link_name(&drive->store, &place, inode);
 }
 
 static void create_hard_link(tenon_volume *volume, tenon_create_hard_link_event *event)
@@ -214,8 +215,7 @@ static void create_hard_link(tenon_volume *volume, tenon_create_hard_link_event 
 
 	event->result_code = get(store, event->file_name, event->file_context, &inode);
 	if (!event->result_code)
-		event->result_code =
-			add_link(store, inode, event->link_name, ((struct drive *)tenon_get_app_data(volume))->max_links);
+		event->result_code = add_link(drive_of(volume), inode, event->link_name);
 	leave(store);
 }
 
@@ -613,7 +613,7 @@ static void get_reparse_point(tenon_volume *volume, tenon_get_reparse_point_even
 
 static void get_volume_size(tenon_volume *volume, tenon_get_volume_size_event *event)
 {
-	struct store *store = store_of(volume);
+	struct store *store = &drive_of(volume)->store;
 	struct statvfs host;
 
 	if (fstatvfs(store->folder, &host)) {
