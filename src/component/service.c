@@ -47,7 +47,13 @@ static void end(struct session *session)
 
 	disconnect(session);
 	if (session->start_error == 0) {
-		fire_flush_file(&volume->events, &flush);
+		int error = fire_flush_file(&volume->events, &flush);
+
+		/* Nobody waits for the answer. Of a code that cannot be, error has been told already. */
+		if (error && error == flush.result_code)
+			event_report(&volume->events, error,
+				     "flush_file of the whole volume answered %s: what was written last may be lost",
+				     strerrorname_np(error));
 		fire_unmount(&volume->events, &unmount);
 	}
 	atomic_store(&volume->active, false);

@@ -560,6 +560,51 @@ static void endless_listings(void **state)
 	lie_end(&lie, "endless listings");
 }
 
+static void is_root(tenon_volume *volume, tenon_get_file_info_event *event)
+{
+	(void)volume;
+	event->file_exists = strcmp(event->file_name, "/") == 0;
+	event->attributes = TENON_FILE_ATTRIBUTE_DIRECTORY;
+}
+
+static void holds_nothing(tenon_volume *volume, tenon_enumerate_directory_event *event)
+{
+	(void)volume;
+	(void)event;
+}
+
+static void reads_nothing(tenon_volume *volume, tenon_read_file_event *event)
+{
+	(void)volume;
+	(void)event;
+}
+
+static void cannot_flush(tenon_volume *volume, tenon_flush_file_event *event)
+{
+	(void)volume;
+	event->result_code = ENOSPC;
+}
+
+/* Nobody waits for an answer then. */
+static void the_last_flush_fails(void **state)
+{
+	const tenon_events events = {.get_file_info = is_root,
+				     .enumerate_directory = holds_nothing,
+				     .read_file = reads_nothing,
+				     .flush_file = cannot_flush};
+	struct lab *lab = lab_new(&(struct lab_options){.events = &events});
+	char *problem;
+
+	(void)state;
+	assert_non_null(lab);
+	assert_int_equal(tenon_unmount_media(lab->volume, false), 0);
+	assert_int_equal(lab->errors, 1);
+	assert_non_null(strstr(lab->error, "ENOSPC"));
+	problem = lab_end(lab);
+	assert_string_equal(problem, "");
+	free(problem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -572,6 +617,7 @@ int main(void)
 		cmocka_unit_test(a_listing_goes_on_behind_an_error),
 		cmocka_unit_test(a_name_comes_twice),
 		cmocka_unit_test(endless_listings),
+		cmocka_unit_test(the_last_flush_fails),
 	};
 
 	return cmocka_run_group_tests_name("misbehaving", tests, NULL, NULL);
