@@ -12,6 +12,7 @@ from typing import Iterator
 import pytest
 
 from conftest import open_place
+from parity import calls
 from parity.places import Numbered, run
 from parity.steps import read_file, write_file
 
@@ -143,6 +144,75 @@ def test_a_kill_loses_nothing_that_was_synced(drive) -> None:
     drive.mount()
     # The host's ctime is the time of its own last change.
     assert {path: told[:8] + told[9:] for path, told in picture(drive.root).items()} == before
+
+
+def operate(root: Path, step: int) -> None:
+    """One step of an endless sequence: each file is made, linked, renamed, exchanged with a symlink, and loses a name."""
+    number, what = divmod(step, 6)
+    file, link, moved, kept = (root / f"{kind}{number}" for kind in ("file", "link", "moved", "kept"))
+    if what == 0:
+        write_file(file, f"{number}".encode())
+        sync(file)
+    elif what == 1:
+        os.link(file, link)
+    elif what == 2:
+        os.rename(link, moved)
+    elif what == 3:
+        os.symlink(f"{number}", kept)
+    elif what == 4:
+        calls.renameat2(str(kept), str(moved), calls.RENAME_EXCHANGE)
+    else:
+        os.unlink(file)
+
+
+def told(root: Path) -> dict[str, tuple]:
+    return {name: (os.lstat(root / name).st_nlink, os.readlink(root / name) if os.path.islink(root / name) else (root / name).read_text())
+            for name in os.listdir(root)}
+
+
+def work_until_killed(drive: Numbered, after: int) -> int:
+    """How many steps have returned when the drive is killed after so many or a few more."""
+    reader, writer = os.pipe()
+    worker = os.fork()
+    if worker == 0:
+        try:
+            for step in range(1 << 20):
+                operate(drive.root, step)
+                os.write(writer, b".")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    done = 0
+    while done < after:
+        done += len(os.read(reader, 1))
+    drive.process.kill()
+    while more := os.read(reader, 4096):
+        done += len(more)
+    os.close(reader)
+    os.waitpid(worker, 0)
+    assert drive.wait() == -signal.SIGKILL
+    return done
+
+
+@pytest.mark.parametrize("after", [1, 100, 501, 602, 703, 804, 905])
+def test_a_kill_at_work_loses_no_step(drive, tmpfs, after) -> None:
+    """What has returned has happened; the step that was under way has happened or has not, or has made an empty file."""
+    done = work_until_killed(drive, after)
+    drive.mount()
+    found = told(drive.root)
+    truth = tmpfs.root / f"steps-{after}"
+    truth.mkdir()
+    for step in range(done):
+        operate(truth, step)
+    begun = f"file{done // 6}"
+    if done % 6 == 0 and found.get(begun) == (1, ""):
+        del found[begun]
+        os.unlink(drive.root / begun)
+    elif found != told(truth):
+        operate(truth, done)
+    assert found == told(truth)
+    drive.again()
+    assert told(drive.root) == found
 
 
 def test_a_kill_leaves_no_nameless_file(drive) -> None:
