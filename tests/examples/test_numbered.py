@@ -253,9 +253,21 @@ def test_what_was_never_finished_is_dropped(drive) -> None:
     (drive.store / "0").symlink_to("nowhere")
     drive.mount()
     assert os.listdir(drive.root) == ["f"] and len(numbers(drive)) == 1
-    # A number is given once.
-    write_file(drive.root / "g", b"")
-    assert os.stat(drive.root / "g").st_ino > 1002
+    os.symlink("target", drive.root / "symlink")
+    assert os.readlink(drive.root / "symlink") == "target"
+
+
+def test_a_number_is_given_once(drive) -> None:
+    write_file(drive.root / "f", b"")
+    number = os.stat(drive.root / "f").st_ino
+    os.unlink(drive.root / "f")
+    for stop in (drive.umount, lambda: kill(drive)):
+        stop()
+        drive.mount()
+        write_file(drive.root / "f", b"")
+        assert os.stat(drive.root / "f").st_ino > number
+        number = os.stat(drive.root / "f").st_ino
+        os.unlink(drive.root / "f")
 
 
 def test_a_log_that_cannot_be_is_refused(drive) -> None:
