@@ -366,7 +366,10 @@ class Numbered(Place):
         return code
 
     def umount(self) -> None:
-        run("umount", self.root)
+        deadline = time.monotonic() + PATIENCE
+        # Busy for a moment: the program looks at what it has just mounted.
+        while run("umount", self.root, check=time.monotonic() > deadline).returncode:
+            pass
         assert self.wait() == 0, self.log.read_text(errors="replace")
 
     def again(self, *words: str) -> None:
