@@ -133,13 +133,14 @@ static void leave(const struct guard *guard, unsigned slot, const char *line)
 	(void)!pwrite(guard->file, text, sizeof text, (off_t)slot * GUARD_SLOT);
 }
 
-void guard_watch(struct guard *guard, uint64_t mount_id, const char *path, const char *subtype)
+void guard_watch(struct guard *guard, uint64_t mount_id, int fd, const char *path, const char *subtype)
 {
 	char line[GUARD_SLOT];
 	uint64_t unique = 0;
 	struct statx there;
 
-	if (guard->file < 0 || statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID_UNIQUE, &there))
+	if (guard->file < 0 ||
+	    statx(fd, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID_UNIQUE, &there))
 		return;
 	if (there.stx_mask & STATX_MNT_ID_UNIQUE)
 		unique = there.stx_mnt_id;

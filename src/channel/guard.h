@@ -24,8 +24,11 @@ struct guard {
  */
 void guard_start(struct guard *guard, struct mount_error *why);
 
-/* Tells it of a mount that is attached at path: its id in this process's mount table, and what type it shows. */
-void guard_watch(struct guard *guard, uint64_t mount_id, const char *path, const char *subtype);
+/*
+ * Tells it of a mount, fd or the one at path: its id in this process's mount table, and what type it shows. Before it is attached, where
+ * that can be: this process may be killed as soon as anybody sees it.
+ */
+void guard_watch(struct guard *guard, uint64_t mount_id, int fd, const char *path, const char *subtype);
 
 /* Ends the guard: in good order, else it clears up. Without one nothing happens. */
 void guard_end(struct guard *guard, bool in_order);

@@ -198,7 +198,7 @@ static int mount_id_of(int fd, const char *path, int flags, uint64_t *id)
 }
 
 /* A mount to attach: a clone where that can be had, else the master itself. */
-static int take_place(struct mount *mount, const char *sibling)
+static int open_place_to_be(struct mount *mount, const char *sibling)
 {
 	int fd;
 
@@ -211,28 +211,41 @@ static int take_place(struct mount *mount, const char *sibling)
 	return fd;
 }
 
-int mount_attach(struct mount *mount, const char *sibling, const char *path, uint64_t attributes, uint64_t *mount_id)
+/* A master that is not attached after all is kept. */
+static void close_place(struct mount *mount, const char *sibling, int place, int error)
+{
+	if (mount->clonable || sibling)
+		close(place);
+	else if (error)
+		mount->master = place;
+	else
+		forked_close(place);
+}
+
+int mount_take_place(struct mount *mount, const char *sibling, uint64_t attributes, uint64_t *mount_id, int *place)
 {
 	struct mount_attr attr = {
 		.attr_set = attributes,
 		.attr_clr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR__ATIME,
 	};
-	int fd = take_place(mount, sibling);
-	int error = 0;
+	int error;
 
-	if (fd < 0)
+	*place = open_place_to_be(mount, sibling);
+	if (*place < 0)
 		return errno;
-	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) ||
-	    move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH))
-		error = errno;
+	error = mount_setattr(*place, "", AT_EMPTY_PATH, &attr, sizeof attr) ? errno : 0;
 	if (!error)
-		error = mount_id_of(fd, "", AT_EMPTY_PATH, mount_id);
-	if (mount->clonable || sibling)
-		close(fd);
-	else if (error)
-		mount->master = fd;
-	else
-		forked_close(fd);
+		error = mount_id_of(*place, "", AT_EMPTY_PATH, mount_id);
+	if (error)
+		close_place(mount, sibling, *place, error);
+	return error;
+}
+
+int mount_attach(struct mount *mount, const char *sibling, int place, const char *path)
+{
+	int error = move_mount(place, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) ? errno : 0;
+
+	close_place(mount, sibling, place, error);
 	return error;
 }
 

@@ -63,10 +63,13 @@ void mount_close(struct mount *mount);
 bool mount_prepare(int device);
 
 /*
- * Attaches the mount at path, with MOUNT_ATTR_* set; *mount_id says which mount it became. sibling is a place where it is
- * attached already, or NULL.
+ * A place for the mount, nowhere yet, with MOUNT_ATTR_* set: *place is its descriptor, *mount_id which mount it will be. sibling is
+ * where the mount is attached already, or NULL. 0 or an errno value.
  */
-int mount_attach(struct mount *mount, const char *sibling, const char *path, uint64_t attributes, uint64_t *mount_id);
+int mount_take_place(struct mount *mount, const char *sibling, uint64_t attributes, uint64_t *mount_id, int *place);
+
+/* Attaches it at path, with the same sibling. place is closed, whatever comes of it. */
+int mount_attach(struct mount *mount, const char *sibling, int place, const char *path);
 
 /*
  * Unmounts what is at path if it is this very mount: 0, EBUSY, or EINVAL where something else is there now, EPERM. Always the reason in

@@ -4,6 +4,7 @@
  * They may come and go without the media, which lives on without any.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -37,25 +38,29 @@ static uint64_t attributes_of(uint32_t flags)
 static int points_attach(struct session *session, struct point *point)
 {
 	struct tenon_volume *volume = session->volume;
+	const char *subtype = volume->properties.file_system_name;
 	const char *sibling = NULL;
-	int error;
+	int error, place;
 
 	if (session->by_fusermount) {
 		error = connect_at(session, point, attributes_of(point->flags));
 		point->attached = !error;
 		if (!error)
-			guard_watch(&session->guard, point->mount_id, point->real, volume->properties.file_system_name);
+			guard_watch(&session->guard, point->mount_id, AT_FDCWD, point->real, subtype);
 		return error;
 	}
 	for (const struct point *other = session->points; other; other = other->next) {
 		if (other->attached)
 			sibling = other->real;
 	}
-	error = mount_attach(&session->mount, sibling, point->real, attributes_of(point->flags), &point->mount_id);
+	error = mount_take_place(&session->mount, sibling, attributes_of(point->flags), &point->mount_id, &place);
+	if (!error) {
+		guard_watch(&session->guard, point->mount_id, place, "", subtype);
+		error = mount_attach(&session->mount, sibling, place, point->real);
+	}
 	if (error)
 		return component_fail(volume, error, "%s: cannot mount here: %s", point->real, strerror(error));
 	point->attached = true;
-	guard_watch(&session->guard, point->mount_id, point->real, volume->properties.file_system_name);
 	return 0;
 }
 

@@ -39,6 +39,7 @@ enum trouble {
 	HAS_CLONED,
 	HOLDS_OWN_FILE,
 	HANDLER_USES_OWN_MOUNT,
+	DIES_MOUNTING,
 };
 
 struct fixture {
@@ -52,6 +53,19 @@ struct fixture {
 
 /* Handlers get no argument that leads here before the volume exists; the server process has one volume. */
 static const char *own_place;
+
+/* Written to by the server that is to die as soon as its mount can be seen; -1 in others. */
+static int last_words = -1;
+
+/* In place of the C library's. */
+int move_mount(int from, const char *from_path, int to, const char *to_path, unsigned int flags)
+{
+	int result = (int)syscall(SYS_move_mount, from, from_path, to, to_path, flags);
+
+	if (last_words >= 0 && write(last_words, "+", 1) == 1)
+		kill(getpid(), SIGKILL);
+	return result;
+}
 
 static void touch_own_mount(tenon_volume *volume, tenon_get_file_info_event *event)
 {
@@ -141,6 +155,8 @@ static _Noreturn void serve(struct fixture *fix, enum trouble trouble)
 	int error;
 
 	own_place = fix->place;
+	if (trouble == DIES_MOUNTING)
+		last_words = fix->ready[1];
 	if (memory_drive.open("", false, &storage, why, sizeof why) || tenon_volume_new(&volume, events, sizeof *events, storage))
 		_exit(1);
 	if (trouble == HANDLER_USES_OWN_MOUNT)
@@ -289,6 +305,14 @@ static void a_killed_process_leaves_nothing(void **state)
 	start(fix, NONE);
 	assert_true(is_in_table(fix->place));
 	kill_server(fix);
+	wait_until_gone(fix->place);
+}
+
+static void nor_does_one_that_dies_while_it_mounts(void **state)
+{
+	struct fixture *fix = *state;
+
+	start(fix, DIES_MOUNTING);
 	wait_until_gone(fix->place);
 }
 
@@ -507,17 +531,12 @@ int main(void)
 {
 	const char *required = getenv("TENON_REQUIRE");
 	const struct CMUnitTest tests[] = {
-		TEST(a_killed_process_leaves_nothing),
-		TEST(nor_does_one_that_just_exits),
-		TEST(a_caller_of_a_killed_process_gets_an_error),
-		TEST(a_forked_child_keeps_nothing_alive),
-		TEST(nor_does_one_that_the_library_knows_nothing_of),
-		TEST(an_own_open_file_does_not_stop_it),
-		TEST(nor_does_a_handler_that_waits_for_itself),
-		TEST(copies_at_other_places_go_too),
-		TEST(what_is_covered_goes_when_the_cover_goes),
-		TEST(the_next_mount_clears_what_is_left),
-		TEST(a_strangers_mount_is_left_alone),
+		TEST(a_killed_process_leaves_nothing),	  TEST(nor_does_one_that_dies_while_it_mounts),
+		TEST(nor_does_one_that_just_exits),	  TEST(a_caller_of_a_killed_process_gets_an_error),
+		TEST(a_forked_child_keeps_nothing_alive), TEST(nor_does_one_that_the_library_knows_nothing_of),
+		TEST(an_own_open_file_does_not_stop_it),  TEST(nor_does_a_handler_that_waits_for_itself),
+		TEST(copies_at_other_places_go_too),	  TEST(what_is_covered_goes_when_the_cover_goes),
+		TEST(the_next_mount_clears_what_is_left), TEST(a_strangers_mount_is_left_alone),
 		TEST(a_dead_mount_of_the_number_goes),
 	};
 
