@@ -67,13 +67,14 @@ def mounts(below: Path) -> list[MountEntry]:
 
 def wait_until(done: Callable[[], bool], complaint: str, end: Optional[int] = None) -> None:
     """Wait for a change of the mount table that makes it so; no longer than until the process of a pidfd has ended."""
+    deadline = time.monotonic() + PATIENCE
     with open("/proc/self/mounts", "rb") as table:
         poll = select.poll()
         poll.register(table, select.POLLERR | select.POLLPRI)
         if end is not None:
             poll.register(end, select.POLLIN)
         while not done():
-            ready = poll.poll(PATIENCE * 1000)
+            ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
             assert ready, f"{complaint} after {PATIENCE} s"
             if end is not None and (end, select.POLLIN) in ready:
                 assert done(), f"{complaint}: the process has ended"
