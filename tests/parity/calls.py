@@ -17,6 +17,7 @@ RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_COLLAPSE, FALLOC_ZERO_RANGE, FALLOC_INSERT, FALLOC_UNSHARE = 1, 2, 8, 16, 32, 64
 MNT_FORCE, MNT_DETACH = 1, 2
+MAX_HANDLE = 128
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 STATX_BASIC, STATX_BTIME = 0x7FF, 0x800
 
@@ -85,6 +86,25 @@ def die_with_parent() -> None:
 def stay_dumpable() -> None:
     """After a change of user, /proc/self would belong to root."""
     libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+class Handle(NamedTuple):
+    """A file as name_to_handle_at(2) tells of it."""
+    kind: int
+    data: bytes
+
+
+def name_to_handle(path: str | bytes, flags: int = 0, dir_fd: int = AT_FDCWD) -> Handle:
+    buffer = ctypes.create_string_buffer(struct.pack("=Ii", MAX_HANDLE, 0), 8 + MAX_HANDLE)
+    mount = ctypes.c_int()
+    _checked(libc.name_to_handle_at(dir_fd, os.fsencode(path), buffer, ctypes.byref(mount), flags), path)
+    size, kind = struct.unpack_from("=Ii", buffer)
+    return Handle(kind, buffer.raw[8:8 + size])
+
+
+def open_by_handle(mount_fd: int, handle: Handle, flags: int) -> int:
+    data = struct.pack("=Ii", len(handle.data), handle.kind) + handle.data
+    return _checked(libc.open_by_handle_at(int(mount_fd), data, flags | os.O_CLOEXEC))
 
 
 class Statx(NamedTuple):

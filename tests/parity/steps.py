@@ -441,10 +441,11 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(run: Optional[Callable[[Steps], None]] = None, *, timeout: float = 20) -> Callable:
+def scenario(run: Optional[Callable[[Steps], None]] = None, *, timeout: float = 20,
+             table: dict[str, Scenario] = SCENARIOS) -> Callable:
     """Register a function as a scenario."""
     def register(function: Callable[[Steps], None]) -> Callable[[Steps], None]:
-        assert function.__name__ not in SCENARIOS, function.__name__
-        SCENARIOS[function.__name__] = Scenario(function.__name__, function, timeout)
+        assert function.__name__ not in table, function.__name__
+        table[function.__name__] = Scenario(function.__name__, function, timeout)
         return function
     return register(run) if run else register

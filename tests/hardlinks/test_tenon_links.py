@@ -1,0 +1,31 @@
+"""What only Tenon has: hard links are a property of the volume."""
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from parity import calls
+from parity.steps import read_file, write_file
+from parity.test_tenon_only import error_of
+
+
+@pytest.mark.parametrize("drive", ["memory", "vault"])
+def test_without_use_hard_links(tenon_mount, drive: str) -> None:
+    """link(2) is EPERM, whatever is linked; a file of O_TMPFILE gets its one name all the same."""
+    with tenon_mount(drive, "use_hard_links=false") as place:
+        os.symlink("f", place.root / "l")
+        os.mkfifo(place.root / "p")
+        write_file(place.root / "f", b"data")
+        for old in ("f", "l", "p"):
+            assert error_of(lambda: os.link(place.root / old, place.root / "new", follow_symlinks=False)) == "EPERM"
+            assert error_of(os.lstat, place.root / "new") == "ENOENT"
+        with open(place.root / "f", "rb") as file:
+            assert error_of(calls.link_open_file, file.fileno(), str(place.root / "new")) == "EPERM"
+        fd = os.open(place.root, os.O_TMPFILE | os.O_RDWR)
+        os.write(fd, b"temporary")
+        assert error_of(calls.link_open_file, fd, str(place.root / "new")) == "ok"
+        assert error_of(calls.link_open_file, fd, str(place.root / "newer")) == "EPERM"
+        assert read_file(place.root / "new") == b"temporary"
+        assert sorted(os.listdir(place.root)) == ["f", "l", "new", "p"]
+        os.close(fd)
