@@ -172,7 +172,8 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 	error = attr_from_told(source->volume, name, &told, &listing->newest);
 	if (error)
 		return error;
-	listing->newest_complete = told.mode != TENON_NOT_GIVEN && told.links;
+	listing->newest_complete = told.mode != TENON_NOT_GIVEN && told.links &&
+				   (told.birth.tv_nsec != UTIME_OMIT || !atomic_load(&source->volume->tells_births));
 	return listing_append(listing, name, listing->newest.nodeid ? listing->newest.nodeid : UNKNOWN_INODE,
 			      listing->newest.mode);
 }

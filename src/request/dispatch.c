@@ -213,7 +213,7 @@ static uint64_t find_lingering(struct tenon_volume *volume, uint64_t nodeid)
 {
 	const struct node *node = tree_node(&volume->tree, nodeid);
 
-	for (uint32_t i = 0; node && node->generation && !node->lookups && i < volume->handles.room; i++) {
+	for (uint32_t i = 0; node && node->renewed && !node->lookups && i < volume->handles.room; i++) {
 		const struct handle *handle = volume->handles.slots[i];
 
 		if (handle && handle->file->node == node && handle->file->linger == handle->id)

@@ -140,6 +140,17 @@ int attr_from_told(struct tenon_volume *volume, const char *path, const struct t
 	return 0;
 }
 
+/* What has a path has a name; with 0 the kernel would refuse link(2). Told once for each mount, since all files may be told so. */
+static void give_one_link(struct tenon_volume *volume, const char *path, struct file_attr *attr)
+{
+	attr->nlink = 1;
+	if (!atomic_exchange(&volume->told_of_links, true))
+		event_report(
+			&volume->events, 0,
+			"get_file_info gave \"%s\", which has a name, a hard_link_count of 0; it and others like it are shown as 1",
+			path);
+}
+
 int info_get(struct tenon_volume *volume, const char *path, void *context, struct file_attr *attr)
 {
 	const struct timespec not_given = {.tv_nsec = UTIME_OMIT};
@@ -185,9 +196,10 @@ int info_get(struct tenon_volume *volume, const char *path, void *context, struc
 		.ctime = event.change_time,
 	};
 	error = attr_from_told(volume, path, &told, attr);
-	/* What has a path has a name; with 0 the kernel would refuse link(2). */
 	if (!error && *path && !attr->nlink)
-		attr->nlink = 1;
+		give_one_link(volume, path, attr);
+	if (!error && attr->birth.tv_nsec != UTIME_OMIT)
+		atomic_store_explicit(&volume->tells_births, true, memory_order_relaxed);
 	return error;
 }
 

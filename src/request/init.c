@@ -77,6 +77,7 @@ int request_init(struct tenon_volume *volume, const struct wire_request *wire, s
 	struct negotiated *negotiated = &volume->negotiated;
 
 	*negotiated = read_offer(volume, wire);
+	atomic_store(&volume->told_of_links, false);
 	if (in->major != WIRE_MAJOR || negotiated->kernel_minor < 36) {
 		event_report(&volume->events, EPROTO, "the kernel speaks FUSE %u.%u; 7.36 (Linux 5.17) or later is needed",
 			     in->major, negotiated->kernel_minor);

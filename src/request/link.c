@@ -91,21 +91,77 @@ static int add_name(struct request *request, struct subject *file, struct subjec
 	return give_name(request, file, directory->node, name, link_name);
 }
 
-/* The file as its new name shows it. What cannot be shown is taken back: the kernel thinks that the name is free. */
+/* What add_name has fired. */
+static const char *event_of(const struct subject *file)
+{
+	return file->hidden ? "rename_or_move_file" : "create_hard_link";
+}
+
+static int refuse_link(struct request *request, const struct subject *file, const char *link_name, int error, const char *fault)
+{
+	event_report(&request->volume->events, error, "%s of \"%s\" to \"%s\" succeeded, but get_file_info says that %s",
+		     event_of(file), file->path.text, link_name, fault);
+	return error;
+}
+
+/*
+ * 0 where the new name is the file that was linked. EEXIST where it is another one: that is true, and makes the kernel look the name up
+ * again. Files without ids are known by their paths, so no two names can be one.
+ */
+static int check_same(struct request *request, const struct subject *file, const char *link_name, const struct file_attr *attr)
+{
+	uint64_t nodeid = file->node->nodeid;
+
+	if (attr->nodeid == nodeid || (!attr->nodeid && (nodeid & TREE_COUNTED) && file->hidden))
+		return 0;
+	if (!attr->nodeid)
+		return refuse_link(request, file, link_name, EIO, "the new name has no file_id, which hard links need");
+	return refuse_link(request, file, link_name, EEXIST, "the new name is another file, with another file_id");
+}
+
+/* The tree may have the name of a file that was renamed to it. */
+static void forget_link(struct request *request, struct node *directory, const char *name)
+{
+	volume_lock(request->volume);
+	tree_unbind(&request->volume->tree, directory, name);
+	volume_unlock(request->volume);
+}
+
+/* A link that cannot be shown is taken back: the kernel thinks that the name is free. What is another file stays. */
+static void undo_link(struct request *request, const struct subject *file, struct node *directory, const char *name,
+		      const char *link_name, bool is_there)
+{
+	tenon_delete_file_event delete = {.file_name = link_name};
+
+	if (!is_there)
+		forget_link(request, directory, name);
+	else if (!file->hidden)
+		fire_delete_file(&request->volume->events, &delete);
+	/* The kernel believes that nothing has changed. */
+	invalidate_attributes(request->volume, file->node->nodeid);
+}
+
+/* The file as its new name shows it. */
 static int show_link(struct request *request, const struct subject *file, struct node *directory, const char *name,
 		     const char *link_name, struct wire_entry_out *out)
 {
 	struct tenon_volume *volume = request->volume;
-	tenon_delete_file_event delete = {.file_name = link_name};
 	struct file_attr attr;
 	int error = info_get(volume, link_name, NULL, &attr);
+	bool is_there = error != ENOENT;
 
+	if (!is_there)
+		error = refuse_link(request, file, link_name, EIO, "the new name is not there");
+	else if (!error)
+		error = check_same(request, file, link_name, &attr);
+	if (error == EEXIST)
+		is_there = false;
 	if (!error)
-		error = entry_refuse_type(volume, "create_hard_link", link_name, file->mode, attr.mode);
+		error = entry_refuse_type(volume, event_of(file), link_name, file->mode, attr.mode);
 	if (!error)
 		error = entry_bind(request, directory, name, &attr, out, NULL);
-	if (error && !file->hidden)
-		fire_delete_file(&volume->events, &delete);
+	if (error)
+		undo_link(request, file, directory, name, link_name, is_there);
 	return error;
 }
 

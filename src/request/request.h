@@ -114,6 +114,11 @@ void free_name(struct tenon_volume *volume, struct name *name);
 /* 0, or EIO (on_error is told) where path is of another type than event has made it. The kernel would forget to forget it. */
 int entry_refuse_type(struct tenon_volume *volume, const char *event, const char *path, uint32_t wanted, uint32_t mode);
 /*
+ * Before name in parent is believed to be attr's file: where another name that is known cannot be that file as well, both are asked
+ * for again. 0, with attr as it is now; EIO (on_error is told) where both names have that id; ENOENT and what the handler answers.
+ */
+int entry_settle_doubt(struct request *request, struct node *parent, const char *name, struct file_attr *attr);
+/*
  * Fires get_file_info for path, which is name in parent, binds the node and, with out, counts a lookup and fills the kernel's
  * entry. node, if not NULL, gets the node, pinned.
  */

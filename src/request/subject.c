@@ -8,6 +8,11 @@
 
 #include "request/request.h"
 
+/* How often a path may turn out to have been renamed between the answer and the look at it. */
+#define MAX_TRIES 8
+/* How many files of one id and one time of birth are told apart, one after the other. */
+#define SAME_MOMENT UINT32_C(65536)
+
 /* "/" or "/name/name": what tree_path builds, and nothing else. */
 static bool is_plain_path(const char *path)
 {
@@ -50,13 +55,17 @@ int path_by_id(struct request *request, uint64_t nodeid, struct path *path)
 	return path_set(path, text);
 }
 
-/* Makes the path known that the file with this id is said to have, so that the next request knows its name and holds its path. */
-static int learn_by_id(struct request *request, uint64_t nodeid, struct path *path, bool *same)
+/*
+ * Makes the path known that the file with this id is said to have, so that the next request knows its name and holds its path. *gone:
+ * the drive knows no path, and asking again would not help.
+ */
+static int learn_by_id(struct request *request, uint64_t nodeid, struct path *path, bool *same, bool *gone)
 {
 	struct tenon_volume *volume = request->volume;
 	struct node *found;
 	int error = path_by_id(request, nodeid, path);
 
+	*gone = error;
 	if (!error)
 		error = path_learn(request, path->text, &found);
 	if (error)
@@ -70,12 +79,12 @@ static int learn_by_id(struct request *request, uint64_t nodeid, struct path *pa
 
 static int find_by_id(struct request *request, uint64_t nodeid, struct path *path)
 {
-	bool same = false;
+	bool same = false, gone = false;
 	int error = 0;
 
 	/* The path is held by nobody yet: the file may be moved, and another one take its place, just now. */
-	for (int tries = 0; tries < 2 && !same && !error; tries++)
-		error = learn_by_id(request, nodeid, path, &same);
+	for (int tries = 0; tries < MAX_TRIES && !same && (!error || error == ENOENT) && !gone; tries++)
+		error = learn_by_id(request, nodeid, path, &same, &gone);
 	if (error || same)
 		return error;
 	event_report(&request->volume->events, EIO,
@@ -226,8 +235,29 @@ int subject_child(struct request *request, const struct subject *subject, const 
 	return path->length > properties->max_file_path_length ? ENAMETOOLONG : 0;
 }
 
+/* By when it was made a file is known again that was forgotten meanwhile, and another one with its id is not. 0: was not told. */
+static uint32_t generation_of(const struct file_attr *attr)
+{
+	uint64_t birth = (uint64_t)attr->birth.tv_sec * 1000000000u + (uint64_t)attr->birth.tv_nsec;
+
+	if (attr->birth.tv_nsec == UTIME_OMIT)
+		return 0;
+	return (uint32_t)(birth * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
+/* What a file handle (NFS, open_by_handle_at) holds besides the id. Under the lock. */
+static void settle_generation(struct node *node, const struct file_attr *attr)
+{
+	uint32_t generation = generation_of(attr);
+
+	/* Several may have been made with this id in the same moment: they count on from the first one's number. */
+	if (node->untold ? generation && node->generation - generation > SAME_MOMENT : !node->lookups && !node->generation)
+		node->generation = generation;
+}
+
 void entry_fill(struct tenon_volume *volume, struct node *node, const struct file_attr *attr, struct wire_entry_out *out)
 {
+	settle_generation(node, attr);
 	node->lookups++;
 	node->untold = false;
 	*out = (struct wire_entry_out){.nodeid = node->nodeid, .generation = node->generation};
@@ -258,8 +288,10 @@ int entry_bind(struct request *request, struct node *parent, const char *name, s
 {
 	struct tenon_volume *volume = request->volume;
 	struct node *node;
-	int error;
+	int error = entry_settle_doubt(request, parent, name, attr);
 
+	if (error)
+		return error;
 	volume_lock(volume);
 	if (attr->created && attr->nodeid) {
 		node = tree_node(&volume->tree, attr->nodeid);

@@ -308,6 +308,7 @@ static void renew(struct tree *tree, struct node *node, uint32_t mode)
 	node->deleted = false;
 	node->hidden = false;
 	node->untold = true;
+	node->renewed = true;
 	node->mode = (uint16_t)mode;
 	node->file = NULL;
 }

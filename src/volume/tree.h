@@ -75,6 +75,8 @@ struct node {
 	bool untold : 1;
 	/* Used since tree_victims came by. */
 	bool recent : 1;
+	/* The id has been another file's before. */
+	bool renewed : 1;
 };
 
 /* What whoever keeps the number of nodes down goes by. */

@@ -59,6 +59,10 @@ struct tenon_volume {
 	atomic_bool active;
 	/* Requests that give or take names, counted as they begin and as they end. */
 	atomic_uint_fast64_t names_changed;
+	/* The error event was told of a hard_link_count of 0, since the last INIT. */
+	atomic_bool told_of_links;
+	/* get_file_info has given a creation_time. */
+	atomic_bool tells_births;
 	/* Numbers for hidden names. */
 	atomic_uint_fast64_t hidden_counter;
 	/* What the last connection left behind, for tests. */

@@ -44,6 +44,15 @@ void lie_arm(struct lie *lie, const char *event, lie_function *function)
 	lie->event = event;
 	lie->tell = function;
 	lie->told = lie->skip = lie->times = 0;
+	lie->lab->errors = 0;
+}
+
+void lie_assert_said(struct lie *lie, const char *says)
+{
+	const struct lab *lab = lie->lab;
+
+	if (says ? lab->errors != 1 || !strstr(lab->error, says) : lab->errors)
+		fail_msg("the error event fired %u times: %s", lab->errors, lab->error);
 }
 
 /* The volume works after all, and everything has come back. */

@@ -31,10 +31,13 @@ struct lie {
 
 /* A volume of the memory drive's, with one liar. */
 struct lab *lie_start(struct lie *lie);
-/* The next firing of event lies. */
+/* The next firing of event lies; errors are counted anew. */
 void lie_arm(struct lie *lie, const char *event, lie_function *function);
 /* The volume works after all, and everything has come back; what names the lie when not. */
 void lie_end(struct lie *lie, const char *what);
+
+/* The error event has fired once since the lie was armed, and said this among other things; NULL: it has not fired. */
+void lie_assert_said(struct lie *lie, const char *says);
 
 /* A closed file with "hello" in it. */
 uint64_t lie_make(struct kernel *kernel, uint64_t parent, const char *name);

@@ -181,6 +181,13 @@ static void have_everything_forgotten(struct fixture *fix)
 	}
 }
 
+void forget_all(struct fixture *fix)
+{
+	OK(chdir("/"));
+	have_everything_forgotten(fix);
+	OK(chdir(fix->place));
+}
+
 void assert_balance_is_zero(struct fixture *fix, const char *what)
 {
 	tenon_testing_balance left;

@@ -77,6 +77,8 @@ int set_up(void **state);
 void drop_volume(struct fixture *fix);
 int tear_down(void **state);
 void mount_again(struct fixture *fix);
+/* Has the kernel forget every file that is not in use. */
+void forget_all(struct fixture *fix);
 /* Unmounts: nothing may be left over. */
 void assert_balance_is_zero(struct fixture *fix, const char *what);
 /* Writes text to a file and syncs it. 0 or an errno value. */
