@@ -29,3 +29,30 @@ def test_without_use_hard_links(tenon_mount, drive: str) -> None:
         assert read_file(place.root / "new") == b"temporary"
         assert sorted(os.listdir(place.root)) == ["f", "l", "new", "p"]
         os.close(fd)
+
+
+def test_handles_outlive_the_mount(tenon_mount) -> None:
+    """A vault's files have their numbers for ever, and what a file handle holds besides: it is good for the next process, too."""
+    with tenon_mount("vault") as place:
+        os.makedirs(place.root / "d/e")
+        write_file(place.root / "d/f", b"data")
+        os.link(place.root / "d/f", place.root / "d/e/g")
+        write_file(place.root / "gone")
+        handles = {name: calls.name_to_handle(str(place.root / name)) for name in ("d", "d/e", "d/f", "gone")}
+        os.unlink(place.root / "d/f")
+        os.unlink(place.root / "gone")
+        place.again()
+        write_file(place.root / "new")
+        top = os.open(place.root, os.O_RDONLY)
+        try:
+            for name, found in (("d", ["e"]), ("d/e", ["g"])):
+                fd = calls.open_by_handle(top, handles[name], os.O_RDONLY)
+                assert os.listdir(fd) == found
+                os.close(fd)
+            fd = calls.open_by_handle(top, handles["d/f"], os.O_RDWR)
+            assert (os.pread(fd, 10, 0), os.fstat(fd).st_nlink) == (b"data", 1)
+            assert os.fstat(fd).st_ino == os.stat(place.root / "d/e/g").st_ino
+            os.close(fd)
+            assert error_of(calls.open_by_handle, top, handles["gone"], os.O_RDONLY) == "ESTALE"
+        finally:
+            os.close(top)
