@@ -9,8 +9,11 @@ import pytest
 from parity.places import Base, Place
 from parity.runner import Hung, Outcome, differences, run_scenario
 
-from .scenarios import TABLE
+from .scenarios import BORROWED, TABLE
 from .subjects import SUBJECTS
+
+SCENARIOS = {**TABLE, **BORROWED}
+CASES = [(subject, name) for subject, about in SUBJECTS.items() for name in sorted(TABLE if about.compared else SCENARIOS)]
 
 _expected: dict[str, Outcome] = {}
 
@@ -18,7 +21,7 @@ _expected: dict[str, Outcome] = {}
 def expected(name: str, tmpfs: Place) -> Outcome:
     """The trace on tmpfs, which is the truth; made once per run."""
     if name not in _expected:
-        _expected[name] = run_scenario(TABLE[name], tmpfs)
+        _expected[name] = run_scenario(SCENARIOS[name], tmpfs)
     return _expected[name]
 
 
@@ -52,14 +55,13 @@ def subject(request: pytest.FixtureRequest, base: Base) -> Iterator[Holder]:
     holder.close()
 
 
-@pytest.mark.parametrize("name", sorted(TABLE))
-@pytest.mark.parametrize("subject", SUBJECTS, indirect=True)
+@pytest.mark.parametrize("subject, name", CASES, indirect=["subject"], scope="module")
 def test_as_on_tmpfs(subject: Holder, name: str, tmpfs: Place) -> None:
     truth = expected(name, tmpfs)
     assert not truth.crash, truth.crash
     place = subject.place()
     try:
-        found = differences(truth, run_scenario(TABLE[name], place), "tmpfs", place.name)
+        found = differences(truth, run_scenario(SCENARIOS[name], place), "tmpfs", place.name)
     except Hung as hung:
         subject.lost()
         pytest.fail(f"{place.name} hangs in {name}: {hung}", pytrace=False)
