@@ -58,8 +58,8 @@ static int look_up_child(struct request *request, const struct subject *parent)
 	return 0;
 }
 
-/* Fills the kernel's entry for a path of a file that it knows by id only. */
-static int look_up_path(struct request *request, const char *path)
+/* Fills the kernel's entry for the file at a path, which is to have this id (0: any). ENOENT where it has not, or not any more. */
+static int look_up_path(struct request *request, const char *path, uint64_t nodeid)
 {
 	struct tenon_volume *volume = request->volume;
 	struct wire_entry_out *out;
@@ -71,6 +71,8 @@ static int look_up_path(struct request *request, const char *path)
 		return error;
 	error = info_get(volume, path, NULL, &attr);
 	volume_lock(volume);
+	if (!error && nodeid && node->nodeid != nodeid)
+		error = ENOENT;
 	if (!error) {
 		out = reply_body(request, sizeof *out);
 		entry_fill(volume, node, &attr, out);
@@ -80,31 +82,14 @@ static int look_up_path(struct request *request, const char *path)
 	return error;
 }
 
-static int look_up_by_id(struct request *request, bool parent)
+/* One look at where the file is now. ENOENT: it has been renamed meanwhile. */
+static int look_where_it_is(struct request *request, bool parent)
 {
-	struct tenon_volume *volume = request->volume;
-	struct subject subject;
 	uint64_t nodeid = request->wire.header.nodeid;
-	int error;
+	struct subject subject;
+	int error = subject_find(request, nodeid, &subject);
 
-	volume_lock(volume);
-	/* A node the kernel has forgotten is a node all the same, if its id is the drive's. */
-	if (!tree_node(&volume->tree, nodeid) && !(nodeid & TREE_COUNTED)) {
-		struct node *node = tree_learn(&volume->tree, nodeid, 0);
-
-		volume_unlock(volume);
-		error = node ? subject_find(request, nodeid, &subject) : ENOMEM;
-		volume_lock(volume);
-		if (node)
-			tree_unpin(&volume->tree, node);
-		volume_unlock(volume);
-		if (!node)
-			return ENOMEM;
-	} else {
-		volume_unlock(volume);
-		error = subject_find(request, nodeid, &subject);
-	}
-	if (!error && subject.nameless)
+	if (error == ENOENT || (!error && subject.nameless))
 		error = ESTALE;
 	if (!error && parent) {
 		char *slash = strrchr(subject.path.text, '/');
@@ -112,8 +97,33 @@ static int look_up_by_id(struct request *request, bool parent)
 		slash[slash == subject.path.text] = 0;
 	}
 	if (!error)
-		error = look_up_path(request, subject.path.text);
+		error = look_up_path(request, subject.path.text, parent ? 0 : nodeid);
 	subject_done(&subject);
+	return error;
+}
+
+static int look_up_by_id(struct request *request, bool parent)
+{
+	struct tenon_volume *volume = request->volume;
+	uint64_t nodeid = request->wire.header.nodeid;
+	struct node *node;
+	int error = ENOENT;
+
+	volume_lock(volume);
+	node = tree_node(&volume->tree, nodeid);
+	/* A node the kernel has forgotten is a node all the same, if its id is the drive's. */
+	if (node)
+		tree_pin(node);
+	else if (!(nodeid & TREE_COUNTED))
+		node = tree_learn(&volume->tree, nodeid, 0);
+	volume_unlock(volume);
+	if (!node)
+		return nodeid & TREE_COUNTED ? ESTALE : ENOMEM;
+	for (int tries = 0; tries < PATH_TRIES && error == ENOENT; tries++)
+		error = look_where_it_is(request, parent);
+	volume_lock(volume);
+	tree_unpin(&volume->tree, node);
+	volume_unlock(volume);
 	return error == ENOENT ? ESTALE : error;
 }
 

@@ -97,6 +97,9 @@ struct subject {
 	uint32_t gid;
 };
 
+/* How often a path may turn out to have been renamed between the answer and the look at it. */
+#define PATH_TRIES 8
+
 /* 0; ESTALE for a node that is not known; what get_file_name_by_file_id answered; ENOMEM. Always to be ended by subject_done. */
 int subject_find(struct request *request, uint64_t nodeid, struct subject *subject);
 void subject_done(struct subject *subject);

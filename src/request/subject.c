@@ -8,8 +8,6 @@
 
 #include "request/request.h"
 
-/* How often a path may turn out to have been renamed between the answer and the look at it. */
-#define MAX_TRIES 8
 /* How many files of one id and one time of birth are told apart, one after the other. */
 #define SAME_MOMENT UINT32_C(65536)
 
@@ -83,7 +81,7 @@ static int find_by_id(struct request *request, uint64_t nodeid, struct path *pat
 	int error = 0;
 
 	/* The path is held by nobody yet: the file may be moved, and another one take its place, just now. */
-	for (int tries = 0; tries < MAX_TRIES && !same && (!error || error == ENOENT) && !gone; tries++)
+	for (int tries = 0; tries < PATH_TRIES && !same && (!error || error == ENOENT) && !gone; tries++)
 		error = learn_by_id(request, nodeid, path, &same, &gone);
 	if (error || same)
 		return error;
@@ -332,6 +330,9 @@ static int learn_step(struct request *request, struct node **directory, const ch
 	int error = entry_find(request, *directory, name, prefix, NULL, &node);
 
 	volume_lock(volume);
+	/* Whatever it meant before is gone. */
+	if (error == ENOENT)
+		tree_unbind(&volume->tree, *directory, name);
 	tree_unpin(&volume->tree, *directory);
 	volume_unlock(volume);
 	*directory = node;

@@ -313,6 +313,45 @@ static void paths_of_forgotten_files(void **state)
 	}
 }
 
+/* Renames it as soon as it has told where it is, so often. */
+static unsigned moves_left;
+static const char *is_at;
+
+static int found_and_moved(void *event)
+{
+	const char *path = INFO->file_name;
+	tenon_rename_or_move_file_event moved = {.file_name = path, .new_file_name = strcmp(path, "/a") == 0 ? "/z" : "/a"};
+
+	if (!INFO->file_exists || !moves_left)
+		return 0;
+	moves_left--;
+	is_at = moved.new_file_name;
+	liars_lab->drive->events->rename_or_move_file(liars_lab->volume, &moved);
+	return moved.result_code;
+}
+
+static void a_forgotten_file_that_moves_meanwhile(void **state)
+{
+	(void)state;
+	for (unsigned moves = 1; moves < 6; moves++) {
+		struct lie lie;
+		struct kernel *kernel = begin(&lie);
+		uint64_t node = lie_make(kernel, ROOT, "a");
+		struct wire_entry_out entry;
+
+		assert_int_equal(kernel_forget(kernel, node, 1), 0);
+		lie_arm(&lie, "get_file_info", found_and_moved);
+		lie.times = UINT32_MAX;
+		moves_left = moves;
+		assert_int_equal(kernel_lookup(kernel, node, ".", &entry), 0);
+		assert_int_equal(entry.nodeid, node);
+		lie_assert_said(&lie, NULL);
+		lie.event = NULL;
+		assert_int_equal(look_up(kernel, is_at + 1), node);
+		lie_end(&lie, "a forgotten file that moves meanwhile");
+	}
+}
+
 /* The path leads through a directory that is said to be the file. */
 static void a_path_that_goes_in_a_circle(void **state)
 {
@@ -388,6 +427,7 @@ int main(void)
 		cmocka_unit_test(counts_of_none),
 		cmocka_unit_test(one_id_for_two_kinds),
 		cmocka_unit_test(paths_of_forgotten_files),
+		cmocka_unit_test(a_forgotten_file_that_moves_meanwhile),
 		cmocka_unit_test(a_path_that_goes_in_a_circle),
 		cmocka_unit_test(generations_outlive_forgetting),
 	};

@@ -5,6 +5,7 @@ import os
 from typing import Callable
 
 from parity import calls
+from parity.scenarios.races import until_done
 from parity.steps import Steps, write_file
 from parity.test_tenon_only import drop_caches
 
@@ -158,3 +159,30 @@ def handles_of_nothing(s: Steps) -> None:
         s.either(label, describe, top, calls.Handle(handle.kind, data), legal=["ESTALE", "EINVAL"],
                  why="what is in a handle is each file system's own")
     s.step("still good", describe, top, handle)
+
+
+def rename_about(count: int) -> None:
+    for _ in range(count):
+        for old, new in (("d", "x"), ("x/b", "b"), ("b", "x/e/b"), ("x/e/b", "x/b"), ("x/e", "e"), ("e", "x/e"), ("x", "d")):
+            os.rename(old, new)
+
+
+@scenario(timeout=60)
+def handles_while_names_move(s: Steps) -> None:
+    """Another process renames the file's names and the directories above them: it can always be opened."""
+    top, handle = three_names(s)
+    s.do(os.unlink, "a")
+    s.do(os.unlink, "d/e/c")
+    seen = set()
+
+    def look() -> None:
+        drop_caches()
+        try:
+            seen.add(describe(top, handle))
+        except OSError as error:
+            seen.add(calls.error_name(error))
+    mover = s.peer()
+    mover.start(rename_about, 60)
+    until_done([mover], look)
+    mover.finish("renamed about")
+    s.note("seen", sorted(map(str, seen)))
