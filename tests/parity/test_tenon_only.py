@@ -201,6 +201,16 @@ def test_label(drive: Tenon, here: Path) -> None:
     os.close(fd)
 
 
+@pytest.mark.parametrize("through", ["true", "false"])
+def test_truncation_to_the_same_length(tenon_mount, through: str) -> None:
+    """It is a change, for whoever keeps the times: the kernel, under its write-back cache, does not see one."""
+    with tenon_mount("memory", f"FileCachePolicyWriteThrough={through}") as place:
+        write_file(place.root / "f", b"data")
+        os.utime(place.root / "f", ns=(5, 5))
+        os.truncate(place.root / "f", 4)
+        assert (os.stat(place.root / "f").st_mtime_ns == 5) == (through == "false")
+
+
 def test_label_is_for_the_mounter_to_set(tenon_mount) -> None:
     with tenon_mount("memory", "allow_other=true") as place:
         set_label(place.root, b"mine")
