@@ -246,7 +246,8 @@ static uint32_t generation_of(const struct file_attr *attr)
 /* What a file handle (NFS, open_by_handle_at) holds besides the id. Under the lock. */
 static void settle_generation(struct node *node, const struct file_attr *attr)
 {
-	uint32_t generation = generation_of(attr);
+	/* The kernel wants 0 for the root. */
+	uint32_t generation = node->nodeid == TREE_ROOT ? 0 : generation_of(attr);
 
 	/* Several may have been made with this id in the same moment: they count on from the first one's number. */
 	if (node->untold ? generation && node->generation - generation > SAME_MOMENT : !node->lookups && !node->generation)

@@ -73,3 +73,9 @@ SUBJECTS: dict[str, Subject] = {
     "numbered": Subject(lambda base: Program(base, "numbered"), compared=False),
     "numbered, hiding": Subject(lambda base: Program(base, "numbered", "-o", HIDING), compared=False),
 }
+
+if os.environ.get("TENON_THOROUGH"):
+    # What is not cached, or asked for in other ways.
+    SUBJECTS |= {f"memory, {option}": drive("memory", option)
+                 for option in ("file_cache=none", "metadata_cache_enabled=false", "FileCachePolicyWriteThrough=true", "max_cached_nodes=4",
+                                "fire_all_open_close_events=true", "serialize_access=true", "serialize_events=true", "implicit_open=true")}

@@ -56,7 +56,9 @@ def subject(request: pytest.FixtureRequest, base: Base) -> Iterator[Holder]:
 
 
 @pytest.mark.parametrize("subject, name", CASES, indirect=["subject"], scope="module")
-def test_as_on_tmpfs(subject: Holder, name: str, tmpfs: Place) -> None:
+def test_as_on_tmpfs(request: pytest.FixtureRequest, subject: Holder, name: str, tmpfs: Place) -> None:
+    if name.startswith("handles"):
+        request.getfixturevalue("handles")
     truth = expected(name, tmpfs)
     assert not truth.crash, truth.crash
     place = subject.place()

@@ -31,7 +31,7 @@ def test_without_use_hard_links(tenon_mount, drive: str) -> None:
         os.close(fd)
 
 
-def test_handles_outlive_the_mount(tenon_mount) -> None:
+def test_handles_outlive_the_mount(tenon_mount, handles: None) -> None:
     """A vault's files have their numbers for ever, and what a file handle holds besides: it is good for the next process, too."""
     with tenon_mount("vault") as place:
         os.makedirs(place.root / "d/e")
