@@ -105,6 +105,9 @@ static int record(void *arg, const char *name, void *event, bool after)
 		begin_line(name, ((const tenon_get_file_info_event *)event)->file_name, NULL);
 	if (!after && strcmp(name, "delete_file") == 0)
 		begin_line(name, ((const tenon_delete_file_event *)event)->file_name, NULL);
+	if (!after && strcmp(name, "rename_or_move_file") == 0)
+		begin_line(name, ((const tenon_rename_or_move_file_event *)event)->file_name,
+			   ((const tenon_rename_or_move_file_event *)event)->new_file_name);
 	if (!after && recorder.failing && strcmp(name, recorder.failing) == 0)
 		code = recorder.code;
 	pthread_mutex_unlock(&recorder.lock);
@@ -270,6 +273,49 @@ static void a_link_that_fails(void **state)
 	end(&stage);
 }
 
+/* POSIX: two names of one file stay both. Only whoever wants no other name replaced has to know whether there is one. */
+static void renames_onto_a_name_of_the_same_file_fire_nothing(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	begin(&stage, BRACKETS);
+	assert_int_equal(link_to(&stage, "b"), 0);
+	assert_trace(NULL);
+	assert_int_equal(kernel_rename(stage.kernel, ROOT, "a", ROOT, "b", 0), 0);
+	assert_int_equal(kernel_rename(stage.kernel, ROOT, "b", ROOT, "a", RENAME_EXCHANGE), 0);
+	assert_trace("");
+	assert_int_equal(kernel_rename(stage.kernel, ROOT, "a", ROOT, "b", RENAME_NOREPLACE), EEXIST);
+	assert_trace("get_file_info /b");
+	end(&stage);
+}
+
+/* The first name of a temporary file is given by a rename of its hidden one, the others are links. */
+static void a_temporary_file_gets_names(void **state)
+{
+	struct stage stage;
+	struct wire_entry_out entry;
+	uint64_t fh;
+
+	(void)state;
+	begin(&stage, 0);
+	assert_int_equal(kernel_tmpfile(stage.kernel, ROOT, 0600, &entry, &fh), 0);
+	assert_trace(NULL);
+	stage.node = entry.nodeid;
+	assert_int_equal(link_to(&stage, "one"), 0);
+	pthread_mutex_lock(&recorder.lock);
+	assert_non_null(strstr(recorder.text, "get_file_info /one; rename_or_move_file /.tenon-nameless-"));
+	assert_non_null(strstr(recorder.text, " /one; get_file_info /one"));
+	pthread_mutex_unlock(&recorder.lock);
+	assert_trace(NULL);
+	assert_int_equal(link_to(&stage, "two"), 0);
+	assert_int_equal(kernel_unlink(stage.kernel, ROOT, "one"), 0);
+	assert_int_equal(kernel_release(stage.kernel, entry.nodeid, fh, false), 0);
+	assert_trace("create_hard_link /one /two 1 1 1 > 1 2; get_file_info /two; get_file_info /one; delete_file /one; "
+		     "cleanup_file /two 2 1 2; close_file /two 2 1 2");
+	end(&stage);
+}
+
 static void without_hard_links(tenon_volume *volume)
 {
 	configure(volume);
@@ -303,6 +349,8 @@ int main(void)
 		cmocka_unit_test(an_open_file_lends_its_contexts),
 		cmocka_unit_test(every_open_counts_when_asked),
 		cmocka_unit_test(a_link_that_fails),
+		cmocka_unit_test(renames_onto_a_name_of_the_same_file_fire_nothing),
+		cmocka_unit_test(a_temporary_file_gets_names),
 		cmocka_unit_test(nothing_fires_without_use_hard_links),
 	};
 

@@ -26,6 +26,8 @@ class Program(Place):
         if not os.path.exists("/dev/fuse"):
             raise Unavailable("mount", "no /dev/fuse")
         command = Path(os.environ.get("BUILD") or REPOSITORY / "build") / "examples" / program
+        if not command.exists():
+            raise Unavailable("mount", f"no program at {command}: build it, or set BUILD")
         self.name = " ".join([program, *options])
         self.root = base.fresh(program)
         self._said = base.path / f"{self.root.name}.said"
@@ -52,15 +54,15 @@ class Program(Place):
 @dataclass(frozen=True)
 class Subject:
     """How to get a place, and whether tests/parity runs on it as well."""
-    make: Callable[[Base], Place]
+    make: Callable[..., Place]
     compared: bool = True
 
-    def open(self, base: Base) -> ContextManager[Place]:
-        return open_place(lambda: self.make(base))
+    def open(self, base: Base, *options: str) -> ContextManager[Place]:
+        return open_place(lambda: self.make(base, *options))
 
 
 def drive(name: str, *options: str) -> Subject:
-    return Subject(lambda base: Tenon(base, name, (*CACHED, *options)))
+    return Subject(lambda base, *more: Tenon(base, name, (*CACHED, *options, *more)))
 
 
 SUBJECTS: dict[str, Subject] = {
@@ -70,8 +72,8 @@ SUBJECTS: dict[str, Subject] = {
     "memory, hiding": drive("memory", HIDING),
     "vault": drive("vault"),
     "vault, hiding": drive("vault", HIDING),
-    "numbered": Subject(lambda base: Program(base, "numbered"), compared=False),
-    "numbered, hiding": Subject(lambda base: Program(base, "numbered", "-o", HIDING), compared=False),
+    "numbered": Subject(lambda base, *more: Program(base, "numbered", *more), compared=False),
+    "numbered, hiding": Subject(lambda base, *more: Program(base, "numbered", "-o", HIDING, *more), compared=False),
 }
 
 if os.environ.get("TENON_THOROUGH"):

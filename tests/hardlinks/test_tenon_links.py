@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from parity import calls
+from parity.places import Base, Place
 from parity.steps import read_file, write_file
 from parity.test_tenon_only import error_of
+
+from .subjects import SUBJECTS
 
 
 @pytest.mark.parametrize("drive", ["memory", "vault"])
@@ -56,3 +60,43 @@ def test_handles_outlive_the_mount(tenon_mount, handles: None) -> None:
             assert error_of(calls.open_by_handle, top, handles["gone"], os.O_RDONLY) == "ESTALE"
         finally:
             os.close(top)
+
+
+def at_the_limit(folder: Path, limit: int) -> list:
+    """What happens to a file that may have one more name, and then none."""
+    notes: list = []
+
+    def note(call, *names: str) -> None:
+        error = error_of(call, *(folder / name for name in names))
+        notes.append((call.__name__, names, error, os.stat(folder / "f").st_nlink - limit, os.path.lexists(folder / names[-1])))
+    write_file(folder / "f", b"data")
+    write_file(folder / "other")
+    for number in range(limit - 2):
+        os.link(folder / "f", folder / f"{number}")
+    note(os.link, "f", "last")
+    before = os.stat(folder / "f").st_ctime_ns
+    note(os.link, "f", "too-many")
+    note(os.link, "last", "too-many")
+    notes.append(os.stat(folder / "f").st_ctime_ns == before)
+    note(os.link, "other", "more")
+    note(os.rename, "last", "moved")
+    note(os.link, "f", "too-many")
+    note(os.unlink, "moved")
+    note(os.link, "0", "again")
+    note(os.link, "0", "too-many")
+    note(os.rename, "other", "again")
+    note(os.link, "0", "and-again")
+    note(os.link, "0", "too-many")
+    fd = os.open(folder / "f", os.O_RDWR)
+    notes.append(error_of(calls.link_open_file, fd, str(folder / "too-many")))
+    os.close(fd)
+    return notes
+
+
+def test_a_link_limit(base: Base, ext4: Place) -> None:
+    """EMLINK is the handler's to answer; otherwise all is as with the limit that ext4 has."""
+    folder = ext4.root / "limit"
+    folder.mkdir()
+    wanted = at_the_limit(folder, 65000)
+    with SUBJECTS["numbered"].open(base, "--max-links", "5") as place:
+        assert at_the_limit(place.root, 5) == wanted
