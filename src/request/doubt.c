@@ -49,6 +49,13 @@ static bool lies_in(const struct tree *tree, const struct node *node, const stru
 	return node;
 }
 
+static int set_path(const struct tree *tree, const struct node *directory, const char *name, struct path *path)
+{
+	int error = tree_path(tree, directory, path);
+
+	return error ? error : path_append(path, name);
+}
+
 /* *found, with both paths: name in parent cannot be attr's file beside another name that is known. */
 static int find_doubt(struct request *request, struct node *parent, const char *name, const struct file_attr *attr,
 		      struct doubt *doubt, bool *found)
@@ -65,13 +72,9 @@ static int find_doubt(struct request *request, struct node *parent, const char *
 	    !lies_in(tree, parent, node))
 		other = other_name(tree, node, parent, name);
 	if (other)
-		error = tree_path(tree, directory_of(tree, other), &doubt->before);
+		error = set_path(tree, directory_of(tree, other), other->text, &doubt->before);
 	if (other && !error)
-		error = path_append(&doubt->before, other->text);
-	if (other && !error)
-		error = tree_path(tree, parent, &doubt->now);
-	if (other && !error)
-		error = path_append(&doubt->now, name);
+		error = set_path(tree, parent, name, &doubt->now);
 	*found = other && !error;
 	if (*found)
 		doubt->mode = node->mode;

@@ -93,6 +93,8 @@ static void take_entry(struct ledger *ledger, const char *what, const struct wir
 	check_attr(ledger, what, &entry->attr);
 	if (entry->nodeid == 0 || (entry->nodeid == WIRE_ROOT && type))
 		FAULT(ledger, "%s: node %llu", what, (unsigned long long)entry->nodeid);
+	if (entry->nodeid == WIRE_ROOT && entry->generation)
+		FAULT(ledger, "%s: generation %llu of the root", what, (unsigned long long)entry->generation);
 	if (type && (entry->attr.mode & S_IFMT) != type)
 		FAULT(ledger, "%s: made %o, shown %o", what, type, entry->attr.mode);
 	if (entry->attr.ino != entry->nodeid)
