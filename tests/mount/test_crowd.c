@@ -27,7 +27,7 @@
 #define GUID "{11111111-2222-3333-4444-555555555555}"
 #define CAP 50
 #define MANY 1000
-#define PATIENCE_SECONDS 20
+#define PATIENCE_SECONDS 60
 
 struct fixture {
 	char place[100];
