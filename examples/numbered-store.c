@@ -484,11 +484,13 @@ static void write_names(const struct store *store, const struct inode *inode, FI
 {
 	struct change change = {.kind = '+', .number = inode->number};
 	char record[RECORD_ROOM];
+	int size;
 
 	for (const struct name *name = LIST_FIRST(&inode->names); name; name = LIST_NEXT(name, of_inode)) {
 		change.directory = name->directory->number;
 		strcpy(change.text, name->text);
-		fwrite(record, (size_t)print_change(&change, record) + 1, 1, file);
+		size = print_change(&change, record) + 1;
+		fwrite(record, (size_t)size, 1, file);
 	}
 }
 
@@ -540,14 +542,15 @@ static int each_number(struct store *store, int (*call)(struct store *store, int
 	int fd = openat(store->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	int error = folder ? 0 : errno;
+	int error = 0;
 
+	if (!folder)
+		return errno;
 	while (!error && (entry = readdir(folder))) {
 		if (isdigit((unsigned char)entry->d_name[0]))
 			error = call(store, atoll(entry->d_name));
 	}
-	if (folder)
-		closedir(folder);
+	closedir(folder);
 	return error;
 }
 
