@@ -30,7 +30,7 @@ def drive(base) -> Iterator[Numbered]:
 def compiled(installed, base) -> Iterator[Numbered]:
     """Compiled by its own Makefile against what make install has installed."""
     environment = {**os.environ, "LD_LIBRARY_PATH": str(installed.library)}
-    with open_place(lambda: Numbered(base, (), installed.examples / "numbered", environment)) as place:
+    with open_place(lambda: Numbered(base, (), (), installed.examples / "numbered", environment)) as place:
         yield place
 
 

@@ -2,14 +2,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, ContextManager, Optional
+from typing import Callable, ContextManager
 
 from conftest import open_place
-from examples.test_examples import wait_mounted
-from parity.places import PATIENCE, REPOSITORY, Base, Ext4, Place, Tenon, Unavailable, run
+from parity.places import Base, Ext4, Numbered, Place, Tenon
 
 # All caches on, for as long as they last; it is the default.
 CACHED = ("metadata_cache_enabled=true", "non_existent_files_cache_enabled=true", "file_cache=system")
@@ -17,45 +14,10 @@ CACHED = ("metadata_cache_enabled=true", "non_existent_files_cache_enabled=true"
 HIDING = "support_posix_unlink_rename=false"
 
 
-class Program(Place):
-    """An example program that serves a drive: PROGRAM [OPTION...] STORE MOUNTPOINT, until umount(8)."""
-
-    def __init__(self, base: Base, program: str, *options: str):
-        if os.geteuid() != 0:
-            raise Unavailable("root", "mounting needs root")
-        if not os.path.exists("/dev/fuse"):
-            raise Unavailable("mount", "no /dev/fuse")
-        command = Path(os.environ.get("BUILD") or REPOSITORY / "build") / "examples" / program
-        if not command.exists():
-            raise Unavailable("mount", f"no program at {command}: build it, or set BUILD")
-        self.name = " ".join([program, *options])
-        self.root = base.fresh(program)
-        self._said = base.path / f"{self.root.name}.said"
-        store = base.fresh(f"{program}-store")
-        with open(self._said, "wb") as said:
-            self._process = subprocess.Popen([command, *options, store, self.root], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        wait_mounted(self.root, self._process)
-
-    def broken(self) -> Optional[str]:
-        reason = super().broken()
-        return f"{reason}\nwhat it said:\n{self._said.read_text(errors='replace')[-3000:]}" if reason else None
-
-    def close(self) -> None:
-        run("umount", self.root)
-        code = self._process.wait(PATIENCE)
-        assert code == 0, f"{self.name} ended with {code}:\n{self._said.read_text(errors='replace')[-3000:]}"
-
-    def abandon(self) -> None:
-        super().abandon()
-        self._process.kill()
-        self._process.wait()
-
-
 @dataclass(frozen=True)
 class Subject:
-    """How to get a place, and whether tests/parity runs on it as well."""
+    """How to get a place."""
     make: Callable[..., Place]
-    compared: bool = True
 
     def open(self, base: Base, *options: str) -> ContextManager[Place]:
         return open_place(lambda: self.make(base, *options))
@@ -72,8 +34,8 @@ SUBJECTS: dict[str, Subject] = {
     "memory, hiding": drive("memory", HIDING),
     "vault": drive("vault"),
     "vault, hiding": drive("vault", HIDING),
-    "numbered": Subject(lambda base, *more: Program(base, "numbered", *more), compared=False),
-    "numbered, hiding": Subject(lambda base, *more: Program(base, "numbered", "-o", HIDING, *more), compared=False),
+    "numbered": Subject(lambda base, *more: Numbered(base, CACHED, more)),
+    "numbered, hiding": Subject(lambda base, *more: Numbered(base, (*CACHED, HIDING), more)),
 }
 
 if os.environ.get("TENON_THOROUGH"):

@@ -9,11 +9,10 @@ import pytest
 from parity.places import Base, Place
 from parity.runner import Hung, Outcome, differences, run_scenario
 
-from .scenarios import BORROWED, TABLE
+from .scenarios import TABLE
 from .subjects import SUBJECTS
 
-SCENARIOS = {**TABLE, **BORROWED}
-CASES = [(subject, name) for subject, about in SUBJECTS.items() for name in sorted(TABLE if about.compared else SCENARIOS)]
+CASES = [(subject, name) for subject in SUBJECTS for name in sorted(TABLE)]
 
 _expected: dict[str, Outcome] = {}
 
@@ -21,7 +20,7 @@ _expected: dict[str, Outcome] = {}
 def expected(name: str, tmpfs: Place) -> Outcome:
     """The trace on tmpfs, which is the truth; made once per run."""
     if name not in _expected:
-        _expected[name] = run_scenario(SCENARIOS[name], tmpfs)
+        _expected[name] = run_scenario(TABLE[name], tmpfs)
     return _expected[name]
 
 
@@ -63,7 +62,7 @@ def test_as_on_tmpfs(request: pytest.FixtureRequest, subject: Holder, name: str,
     assert not truth.crash, truth.crash
     place = subject.place()
     try:
-        found = differences(truth, run_scenario(SCENARIOS[name], place), "tmpfs", place.name)
+        found = differences(truth, run_scenario(TABLE[name], place), "tmpfs", place.name)
     except Hung as hung:
         subject.lost()
         pytest.fail(f"{place.name} hangs in {name}: {hung}", pytrace=False)

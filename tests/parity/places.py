@@ -334,6 +334,7 @@ class Numbered(Place):
 
     base: Base
     options: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     program: Optional[Path] = None
     environment: Optional[dict[str, str]] = None
     root: Path = field(init=False)
@@ -353,7 +354,7 @@ class Numbered(Place):
         program = self.program or Path(os.environ.get("BUILD") or REPOSITORY / "build") / "examples" / "numbered"
         options = [word for option in self.options for word in ("-o", option)]
         with open(self.log, "ab") as log:
-            return subprocess.Popen([program, *words, *options, self.store, self.root], stdin=subprocess.DEVNULL, stdout=log,
+            return subprocess.Popen([program, *self.words, *words, *options, self.store, self.root], stdin=subprocess.DEVNULL, stdout=log,
                                     stderr=log, env=self.environment)
 
     def mount(self, *words: str) -> None:
