@@ -165,17 +165,30 @@ def write_headers(api, folder):
     text += "#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
     (folder / "properties.h").write_text(text)
 
-    text = NOTE + "#ifndef TENON_METHODS_H\n#define TENON_METHODS_H\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
+    text = NOTE + ("#ifndef TENON_METHODS_H\n#define TENON_METHODS_H\n\n#include <tenon/events.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
+                   "typedef struct tenon_token tenon_token;\n\n")
     for method in api["method"]:
         args = "".join(f"\n\n{arg['name']}: {arg['doc']}" for arg in method["args"])
         text += comment(f"{method['summary']}. {method['when']}{args}\n\n0, or an errno value. {method['errors']}")
-        text += f"int tenon_{method['name']}(tenon_volume *volume"
-        for arg in method["args"]:
-            ctype = "const char *" if arg["type"] == "text" else SCALARS[arg["type"]]
-            text += ", " + declare(ctype, arg["name"])
-        text += ");\n\n"
+        text += f"int tenon_{method['name']}({method_arguments(method)});\n\n"
     text += "#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
     (folder / "methods.h").write_text(text)
+
+
+def method_arguments(method):
+    """What stands between a method's parentheses; what it gives back comes by pointers."""
+    arguments = ["tenon_volume *volume"]
+    for arg in method["args"]:
+        name, kind, out = arg["name"], arg["type"], arg.get("dir") == "out"
+        if kind == "text" and out:
+            arguments += [f"char *{name}", f"size_t {name}_size"]
+        elif kind == "token":
+            arguments.append(f"tenon_token **{name}")
+        elif out:
+            arguments.append(f"{SCALARS[kind]} *{name}")
+        else:
+            arguments.append(declare("const char *" if kind == "text" else SCALARS[kind], name))
+    return ", ".join(arguments)
 
 
 def show_default(item):

@@ -179,15 +179,15 @@ def first_upper(text):
 
 def method_page(method, page, gen):
     page.add("heading", "Synopsis")
-    args = "".join(", " + gen.declare(c_type(arg, gen), arg["name"]) for arg in method["args"])
-    page.add("code", f"#include <tenon.h>\n\nint {page.name}(tenon_volume *volume{args});")
+    page.add("code", f"#include <tenon.h>\n\nint {page.name}({gen.method_arguments(method)});")
     page.add("heading", "Description")
     page.add("text", method["when"])
     if method["args"]:
         page.add("heading", "Arguments")
-        page.add("terms", [(arg["name"], "", arg["doc"]) for arg in method["args"]])
+        page.add("terms", [(arg["name"], "given back" if arg.get("dir") == "out" else "", arg["doc"]) for arg in method["args"]])
     page.add("heading", "Return value")
-    page.add("text", "0, or an errno value; tenon_get_last_error then says why in words. " + method["errors"])
+    words = "." if method.get("inside") else "; tenon_get_last_error then says why in words."
+    page.add("text", f"0, or an errno value{words} {method['errors']}")
 
 
 def c_type(item, gen):
@@ -310,7 +310,7 @@ def write_docs(api, folder):
     declarations = list(header_declarations("tenon.h"))
     library = Page("libtenon", 3, "show a drive whose contents a program makes up", reference / "library.md",
                    functions_in(declarations) + ["tenon_copy_text"])
-    methods_index = Page("methods", None, "The life cycle of a volume", reference / "methods.md")
+    methods_index = Page("methods", None, "The life cycle of a volume, and what handlers may ask", reference / "methods.md")
     events = {e["name"]: Page(f"tenon_{e['name']}_event", 3, e["summary"], reference / "events" / f"{e['name']}.md", setters(e))
               for e in api["event"]}
     methods = {m["name"]: Page(f"tenon_{m['name']}", 3, m["summary"], reference / "methods" / f"{m['name']}.md") for m in api["method"]}

@@ -34,6 +34,20 @@ extern "C" {
 #define TENON_ROOT_ID INT64_C(0x7FFFFFFFFFFFFFFF)
 
 /*
+ * For whom something is done, as tenon_get_originator_token and tenon_get_handle_creator_token give it: numbers of the
+ * drive's own user namespace. groups has group_count members, the supplementary groups; all in one piece of memory.
+ */
+struct tenon_token {
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t group_count;
+	const uint32_t *groups;
+};
+
+/* From any thread, inside handlers and after them. NULL is allowed. */
+void tenon_token_free(tenon_token *token);
+
+/*
  * Makes a volume that answers with these handlers. events is copied; events_size is sizeof(tenon_events) as
  * the program was compiled. app_data is yours, see tenon_get_app_data.
  *

@@ -40,7 +40,12 @@ const struct event_origin *event_set_origin(const struct event_origin *origin)
 
 const struct event_scope *event_current(const struct event_source *source)
 {
-	return innermost && innermost->source == source ? innermost : NULL;
+	const struct event_scope *scope = innermost;
+
+	/* Inside the handler of another volume, which this one's handler uses, it is still inside this one's. */
+	while (scope && scope->source != source)
+		scope = scope->outer;
+	return scope;
 }
 
 bool event_is_inside(const struct event_source *source)

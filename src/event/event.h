@@ -57,7 +57,7 @@ int event_leave(struct event_source *source, struct event_scope *scope, int code
 /* Says for whom this thread fires events from now on, NULL for nobody, and gives what was said before. */
 const struct event_origin *event_set_origin(const struct event_origin *origin);
 
-/* The event whose handler this thread is in, if it is one of this source's; else NULL. */
+/* The innermost event of this source whose handler this thread is in, also where that uses another volume; else NULL. */
 const struct event_scope *event_current(const struct event_source *source);
 
 /* True on a thread that is inside a handler of this source. */

@@ -71,9 +71,10 @@ int bracket_open(struct request *request, const struct subject *subject, uint32_
 	bracket->info = request->wire.header.unique | UINT64_C(1) << 63;
 	if (subject->file) {
 		bracket->file_context = subject->file->context;
-		bracket->handle_context = subject->file->handle_context;
-		if (!properties->fire_all_open_close_events)
+		if (!properties->fire_all_open_close_events) {
+			bracket->handle_context = subject->file->handle_context;
 			return 0;
+		}
 	}
 	/* There is nothing to open where no path leads to the file. */
 	if (!properties->implicit_open || subject->nameless)
@@ -111,7 +112,7 @@ void bracket_close(struct request *request, const char *path, struct bracket *br
 		bracket->file->context = bracket->file_context;
 		if (bracket->handle)
 			bracket->handle->context = bracket->handle_context;
-		else if (!bracket->own)
+		else if (!bracket->own && !request->volume->properties.fire_all_open_close_events)
 			bracket->file->handle_context = bracket->handle_context;
 	}
 	bracket->own = false;

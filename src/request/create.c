@@ -252,6 +252,7 @@ static int take_turn(struct request *request, struct node *node)
 static int keep_open(struct request *request, struct creation *creation, struct node *node, struct wire_open_out *out)
 {
 	struct tenon_volume *volume = request->volume;
+	const struct opener opener = opener_of(request);
 	struct handle *handle = NULL;
 	struct open_file *file;
 
@@ -261,6 +262,7 @@ static int keep_open(struct request *request, struct creation *creation, struct 
 		handle = handle_new(&volume->handles, file);
 	if (handle) {
 		handle->flags = creation->flags;
+		handle->opener = opener;
 		file->delete_pending = file->temporary = creation->temporary;
 		*out = (struct wire_open_out){.fh = handle->id, .open_flags = fopen_flags(volume, false)};
 	} else if (file) {

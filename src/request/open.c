@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 #include "request/request.h"
 
@@ -64,6 +65,19 @@ static int fire_open(struct request *request, const struct subject *subject, str
 	return 0;
 }
 
+struct opener opener_of(const struct request *request)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (struct opener){
+		.thread = request->origin.thread,
+		.uid = request->origin.uid,
+		.gid = request->origin.gid,
+		.moment = now.tv_sec * INT64_C(1000000000) + now.tv_nsec,
+	};
+}
+
 int handle_open(struct request *request, struct subject *subject, int flags, bool directory, struct wire_open_out *out)
 {
 	struct tenon_volume *volume = request->volume;
@@ -84,6 +98,7 @@ int handle_open(struct request *request, struct subject *subject, int flags, boo
 	if (!handle)
 		return ENOMEM;
 	handle->flags = flags;
+	handle->opener = opener_of(request);
 	handle->directory = directory;
 	error = fire_open(request, subject, handle);
 	if (error) {

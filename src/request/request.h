@@ -212,6 +212,8 @@ uint32_t attributes_of_mode(uint32_t mode);
  * the contexts are to be handed back.
  */
 bool open_file_keep(struct tenon_volume *volume, struct handle *handle, void *file_context, void *handle_context);
+/* The request's caller, as of now. */
+struct opener opener_of(const struct request *request);
 /* A new handle of an open file, its events fired: fills the kernel's answer. */
 int handle_open(struct request *request, struct subject *subject, int flags, bool directory, struct wire_open_out *out);
 uint32_t fopen_flags(const struct tenon_volume *volume, bool directory);

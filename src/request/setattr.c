@@ -222,10 +222,22 @@ static int change_gone(struct request *request, struct subject *subject, const s
 	return 0;
 }
 
+/* ftruncate(2) and the times of the write-back cache come through a handle, the rest by path. */
+static int open_for_change(struct request *request, const struct subject *subject, const struct wire_setattr_in *in,
+			   struct bracket *bracket)
+{
+	struct handle *handle = in->valid & WIRE_SET_FH ? request_handle(request, in->fh) : NULL;
+
+	if (!handle || handle->file != subject->file)
+		return bracket_open(request, subject, TENON_GENERIC_WRITE, bracket);
+	bracket_of_handle(request, handle, bracket);
+	return 0;
+}
+
 static int change_there(struct request *request, struct subject *subject, const struct wire_setattr_in *in)
 {
 	struct bracket bracket;
-	int error = bracket_open(request, subject, TENON_GENERIC_WRITE, &bracket);
+	int error = open_for_change(request, subject, in, &bracket);
 
 	if (error)
 		return error;

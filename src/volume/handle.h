@@ -38,6 +38,16 @@ struct open_file {
 	uint64_t linger;
 };
 
+/* Who opened a handle. */
+struct opener {
+	/* 0: nobody whom we can see. The id may have come back by the time that somebody asks, which the moment tells. */
+	uint32_t thread;
+	uint32_t uid;
+	uint32_t gid;
+	/* Of the open, in nanoseconds of CLOCK_BOOTTIME. */
+	int64_t moment;
+};
+
 struct handle {
 	uint64_t id;
 	struct open_file *file;
@@ -45,6 +55,7 @@ struct handle {
 	bool cleaned;
 	bool directory;
 	int flags;
+	struct opener opener;
 	/* What has been read of a directory; request/directory.c's. */
 	struct listing *listing;
 };
