@@ -80,7 +80,7 @@ struct session {
 	bool finish;
 	/* Threads inside tenon_wait_unmounted: the session outlives them. */
 	unsigned waiters;
-	/* Threads inside tenon_get_facts. */
+	/* Threads between session_enter and session_leave. */
 	unsigned askers;
 	/* Threads inside tenon_get_links, which need workers. */
 	unsigned guests;
@@ -106,6 +106,13 @@ int connect_at(struct session *session, struct point *point, uint64_t attributes
 /* Lets go of the mount and waits for the end of the connection, the workers and all handles. The service thread's. */
 void disconnect(struct session *session);
 
+/*
+ * For a thread of the program's that looks at the connection, or uses a test's channel: neither goes before session_leave. False: the
+ * volume is not mounted, or not any more.
+ */
+bool session_enter(struct session *session);
+void session_leave(struct session *session);
+
 /* testing.c: what the tree, the handles and the gate hold. */
 void testing_balance(struct tenon_volume *volume, tenon_testing_balance *balance);
 
@@ -121,8 +128,6 @@ void service_collect(struct session *session);
  * meanwhile.
  */
 size_t facts_write(struct tenon_volume *volume, char *text, size_t room);
-/* Waits until no thread of the program's is inside tenon_get_facts. The connection is ending, so that none comes in. */
-void facts_wait(struct session *session);
 
 /* links.c: waits until no thread of the program's is inside tenon_get_links; the workers are still there. */
 void links_wait(struct session *session);

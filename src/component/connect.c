@@ -232,6 +232,34 @@ int connect_at(struct session *session, struct point *point, uint64_t attributes
 	return error;
 }
 
+bool session_enter(struct session *session)
+{
+	bool mounted;
+
+	pthread_mutex_lock(&session->lock);
+	mounted = session->state == SESSION_MOUNTED && session->channel && !session->parting;
+	session->askers += mounted;
+	pthread_mutex_unlock(&session->lock);
+	return mounted;
+}
+
+void session_leave(struct session *session)
+{
+	pthread_mutex_lock(&session->lock);
+	session->askers--;
+	pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
+}
+
+/* Waits until no thread is inside. The connection is ending, so that none comes in. */
+static void session_wait(struct session *session)
+{
+	pthread_mutex_lock(&session->lock);
+	while (session->askers)
+		pthread_cond_wait(&session->changed, &session->lock);
+	pthread_mutex_unlock(&session->lock);
+}
+
 /* Handles that the kernel will not close any more: every context given out comes back. */
 static void close_handles(struct tenon_volume *volume)
 {
@@ -279,7 +307,7 @@ void disconnect(struct session *session)
 	links_wait(session);
 	workers_wait(&session->workers);
 	control_stop(session);
-	facts_wait(session);
+	session_wait(session);
 	workers_join(&session->workers);
 	close_handles(session->volume);
 	pthread_mutex_lock(&session->lock);

@@ -277,44 +277,16 @@ size_t facts_write(struct tenon_volume *volume, char *text, size_t room)
 	return json.length;
 }
 
-/* The volume does not end while somebody asks. False: it is not mounted, or not any more. */
-static bool enter(struct session *session)
-{
-	bool mounted;
-
-	pthread_mutex_lock(&session->lock);
-	mounted = session->state == SESSION_MOUNTED && session->channel && !session->parting;
-	session->askers += mounted;
-	pthread_mutex_unlock(&session->lock);
-	return mounted;
-}
-
-static void leave(struct session *session)
-{
-	pthread_mutex_lock(&session->lock);
-	session->askers--;
-	pthread_cond_broadcast(&session->changed);
-	pthread_mutex_unlock(&session->lock);
-}
-
-void facts_wait(struct session *session)
-{
-	pthread_mutex_lock(&session->lock);
-	while (session->askers)
-		pthread_cond_wait(&session->changed, &session->lock);
-	pthread_mutex_unlock(&session->lock);
-}
-
 int tenon_get_facts(tenon_volume *volume, char *buffer, size_t room, size_t *length)
 {
 	size_t needed;
 
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "the facts cannot be asked for inside a handler");
-	if (!volume->session || !enter(volume->session))
+	if (!volume->session || !session_enter(volume->session))
 		return component_fail(volume, EINVAL, "no media is mounted");
 	needed = facts_write(volume, buffer, room);
-	leave(volume->session);
+	session_leave(volume->session);
 	if (length)
 		*length = needed;
 	return needed < room ? 0 : component_fail(volume, ERANGE, "the facts need %zu bytes of room", needed + 1);

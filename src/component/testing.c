@@ -74,16 +74,20 @@ int tenon_testing_mount_in_line(tenon_volume *volume)
 	return mount(volume, true);
 }
 
-static struct channel *channel_of(tenon_volume *volume)
+static bool enter(tenon_volume *volume)
 {
-	return volume->session && volume->session->in_process ? volume->session->channel : NULL;
+	return volume->session && volume->session->in_process && session_enter(volume->session);
 }
 
 int tenon_testing_send_raw(tenon_volume *volume, const void *message, size_t size)
 {
-	struct channel *channel = channel_of(volume);
+	int error;
 
-	return channel ? inproc_post(channel, message, size) : ENODEV;
+	if (!enter(volume))
+		return ENODEV;
+	error = inproc_post(volume->session->channel, message, size);
+	session_leave(volume->session);
+	return error;
 }
 
 static int call(struct channel *channel, const struct wire_in_header *header, char *answer, size_t room, size_t *length)
@@ -131,11 +135,11 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 			  const void *in, size_t in_size, void *out, size_t out_size, size_t *out_length)
 {
 	static const tenon_testing_caller nobody;
-	struct channel *channel = channel_of(volume);
+	bool entered = enter(volume);
 	struct wire_in_header *header = malloc(sizeof *header + in_size);
 	char *answer = malloc(sizeof(struct wire_out_header) + out_size);
 	size_t length = 0;
-	int error = channel ? 0 : ENODEV;
+	int error = entered ? 0 : ENODEV;
 
 	if (!header || !answer)
 		error = ENOMEM;
@@ -153,12 +157,15 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 		};
 		if (in_size)
 			memcpy(header + 1, in, in_size);
-		error = send(volume, channel, header, answer, sizeof(struct wire_out_header) + out_size, &length);
+		error = send(volume, volume->session->channel, header, answer, sizeof(struct wire_out_header) + out_size,
+			     &length);
 	}
 	if (!error && out_size)
 		memcpy(out, answer + sizeof(struct wire_out_header), length < out_size ? length : out_size);
 	if (out_length)
 		*out_length = error ? 0 : length;
+	if (entered)
+		session_leave(volume->session);
 	free(header);
 	free(answer);
 	return error;
