@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <tenon-testing.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -31,6 +33,15 @@ struct fixture {
 	char bin[112];
 	tenon_volume *volume;
 	void *storage;
+};
+
+/* What a handler was told of who made a link. */
+struct asked {
+	tenon_volume *volume;
+	int error;
+	uint32_t thread, process;
+	char name[PATH_MAX];
+	bool is_nobody;
 };
 
 /* In the child: the parent reports the line. */
@@ -156,6 +167,49 @@ static void files_in_use_are_cut_off_by_force(struct fixture *fix)
 	CHECK(!tenon_unmount_media(fix->volume, false));
 }
 
+static int ask(void *arg, const char *name, void *event, bool after)
+{
+	struct asked *asked = arg;
+	tenon_token *token;
+
+	if (after || strcmp(name, "create_hard_link") != 0)
+		return 0;
+	asked->error = tenon_get_originator_thread_id(asked->volume, &asked->thread);
+	if (!asked->error)
+		asked->error = tenon_get_originator_process_id(asked->volume, &asked->process);
+	if (!asked->error)
+		asked->error = tenon_get_handle_creator_process_name(asked->volume,
+								     ((const tenon_create_hard_link_event *)event)->handle_info,
+								     asked->name, sizeof asked->name);
+	if (!asked->error)
+		asked->error = tenon_get_originator_token(asked->volume, &token);
+	if (!asked->error) {
+		asked->is_nobody = token->uid == NOBODY && token->gid == NOBODY && !token->group_count;
+		tenon_token_free(token);
+	}
+	return 0;
+}
+
+/* The kernel counts threads as fusermount3, which has mounted, would. */
+static void callers_are_known(struct fixture *fix)
+{
+	struct asked asked = {.volume = fix->volume, .error = -1};
+	char from[128], to[128], name[PATH_MAX] = "";
+
+	CHECK(!tenon_testing_set_faults(fix->volume, ask, &asked));
+	CHECK(!tenon_create_storage(fix->volume));
+	CHECK(!tenon_mount_media(fix->volume, 0));
+	CHECK(!tenon_add_mounting_point(fix->volume, fix->one, 0, 0));
+	snprintf(from, sizeof from, "%s/f", fix->one);
+	snprintf(to, sizeof to, "%s/g", fix->one);
+	CHECK(!close(open_in(fix->one, "f", O_CREAT | O_WRONLY)));
+	CHECK(!link(from, to));
+	CHECK(readlink("/proc/self/exe", name, sizeof name - 1) > 0);
+	CHECK(!asked.error && asked.thread == (uint32_t)gettid() && asked.process == (uint32_t)getpid());
+	CHECK(!strcmp(asked.name, name) && asked.is_nobody);
+	CHECK(!tenon_unmount_media(fix->volume, false));
+}
+
 static void the_users_umount_ends_it(struct fixture *fix)
 {
 	char command[200];
@@ -259,6 +313,7 @@ static void run(void **state, void (*scenario)(struct fixture *fix))
 	}
 SCENARIO(places_come_and_go)
 SCENARIO(files_in_use_are_cut_off_by_force)
+SCENARIO(callers_are_known)
 SCENARIO(the_users_umount_ends_it)
 SCENARIO(a_second_point_is_refused_before_it_is_too_late)
 SCENARIO(a_warning_is_no_failure)
@@ -271,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_places_come_and_go, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_files_in_use_are_cut_off_by_force, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_callers_are_known, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_users_umount_ends_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_second_point_is_refused_before_it_is_too_late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_warning_is_no_failure, set_up, tear_down),
