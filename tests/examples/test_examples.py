@@ -53,3 +53,17 @@ def test_hello(hello) -> None:
     assert not (point / "other").exists()
     subprocess.run(["umount", point], check=True, timeout=PATIENCE)
     assert program.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("page", ["contexts.md"])
+def test_pages_show_what_compiles(page) -> None:
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    pieces = re.findall(r"^```c\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert pieces
+    for piece in pieces:
+        # What a reader would have of his own.
+        program = ("#include <errno.h>\n#include <limits.h>\n#include <string.h>\n#include <tenon.h>\n"
+                   "int add_name(void *storage, const char *file_name, const char *link_name);\n" + piece)
+        done = subprocess.run(["cc", "-x", "c", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror", "-fsyntax-only",
+                               "-I", REPOSITORY / "include", "-I", BUILD / "include", "-"], input=program, text=True, capture_output=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
