@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, from Debian packages, and says what and why.
-#   setup.sh [GROUP...]      groups: build, test, deep; default: build test
+#   setup.sh [GROUP...]      groups: build, test, deep, bench; default: build test
 # Asks for the thing itself (a command, a header), so that one that came another way counts as well.
 set -euo pipefail
 
@@ -57,15 +57,20 @@ need_deep() {
     need fio "real programs on real mounts: writes and verifies" command_there fio
     need stress-ng "real programs on real mounts: many file system calls at once" command_there stress-ng
     need rsync "real programs on real mounts: keeps trees equal" command_there rsync
+    need cpio "real programs on real mounts: keeps hard links" command_there cpio
     need vim-tiny "real programs on real mounts: an editor" editor
+}
+
+need_bench() {
+    need libfuse3-dev "the peer that make bench measures hard links against" library fuse3
 }
 
 [ $# -gt 0 ] || set -- build test
 for group in "$@"; do
     case $group in
-    build | test | deep) "need_$group" ;;
+    build | test | deep | bench) "need_$group" ;;
     *)
-        echo "setup: no group is called '$group'; there are build, test and deep" >&2
+        echo "setup: no group is called '$group'; there are build, test, deep and bench" >&2
         exit 2
         ;;
     esac
