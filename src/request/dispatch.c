@@ -53,21 +53,6 @@ void *reply_body(struct request *request, size_t size)
 	return memset(request->reply->data, 0, size);
 }
 
-/* The errno value for what no family serves. */
-static int answer_unserved(uint32_t opcode)
-{
-	switch (opcode) {
-	case WIRE_SETXATTR:
-	case WIRE_LISTXATTR:
-	case WIRE_REMOVEXATTR:
-		/* Not ENOSYS: that would switch attributes off for good. */
-		return EOPNOTSUPP;
-	default:
-		/* The kernel does these itself from now on, or stops asking. */
-		return ENOSYS;
-	}
-}
-
 /* Copying less than this is no more work than finding another buffer. */
 #define LARGE_MESSAGE 16384u
 
@@ -271,7 +256,7 @@ struct dispatched dispatch_message(struct tenon_volume *volume, void **message, 
 		return done;
 	}
 	if (error) {
-		done.error = error == ENOSYS ? answer_unserved(wire.header.opcode) : error;
+		done.error = error;
 		return done;
 	}
 	if (wire_is_one_way(wire.header.opcode)) {
@@ -281,7 +266,8 @@ struct dispatched dispatch_message(struct tenon_volume *volume, void **message, 
 		return done;
 	}
 	if (!families[wire.header.opcode].run) {
-		done.error = wire.header.opcode == WIRE_DESTROY ? 0 : answer_unserved(wire.header.opcode);
+		/* ENOSYS: the kernel does it itself from now on, or stops asking. */
+		done.error = wire.header.opcode == WIRE_DESTROY ? 0 : ENOSYS;
 		return done;
 	}
 	return serve(volume, &wire, message, size, reply);
