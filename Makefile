@@ -3,11 +3,11 @@
 BUILD ?= build
 # Given to meson when the build folder is made, for instance MESON_OPTIONS=-Dwerror=true.
 MESON_OPTIONS ?=
-# Groups of packages that `make setup` looks after: build, test, deep.
+# Groups of packages that `make setup` looks after: build, test, deep, bench.
 NEED ?= build test
 
 .DEFAULT_GOAL := all
-.PHONY: all setup setup-build demo test bench check-deep lint install uninstall clean help
+.PHONY: all setup setup-build demo test peer bench check-deep lint install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -34,19 +34,25 @@ test: setup
 	$(MAKE) all
 	BUILD=$(BUILD) scripts/run-tests.sh
 
+# A build folder may be older than the library of the peer that is measured.
+peer:
+	if pkg-config --exists fuse3 && rm $(BUILD)/bench/without-libfuse 2>/dev/null; then meson setup --reconfigure $(BUILD); fi
+
 # ROUNDS, CASES, SIZE, FILES, OUT and WORK are told to the driver: see docs/benchmarks.md.
 bench: setup
+	$(MAKE) peer
 	$(MAKE) all
 	ninja -C $(BUILD) bench-programs
 	BUILD=$(BUILD) python3 -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases '$(CASES)') \
 		$(if $(SIZE),--size $(SIZE)) $(if $(FILES),--files $(FILES)) $(if $(OUT),--out '$(OUT)') $(if $(WORK),--work '$(WORK)')
 
 check-deep:
-	scripts/setup.sh build test deep
+	scripts/setup.sh build test deep bench
 	scripts/check-deep.sh
 
 lint:
-	scripts/setup.sh build test deep
+	scripts/setup.sh build test deep bench
+	$(MAKE) peer
 	$(MAKE) all
 	BUILD=$(BUILD) scripts/lint.sh
 
@@ -68,7 +74,7 @@ help:
 	@echo 'make demo        install what a build needs, build, and show a drive'
 	@echo 'make test        install what the tests need, build, and run all fast tests'
 	@echo 'make bench       measure the drives beside their peers, some minutes, as root (ROUNDS=5 CASES="vault-*" SIZE=1G OUT=folder)'
-	@echo 'make setup       install what is missing (NEED="build test deep" chooses; default: $(NEED))'
+	@echo 'make setup       install what is missing (NEED="build test deep bench" chooses; default: $(NEED))'
 	@echo 'make lint        formatting, clang-tidy, cppcheck, shellcheck, manual pages'
 	@echo 'make check-deep  the tests under sanitizers, longer random runs, lint and fuzzing: takes long'
 	@echo 'make install     into PREFIX (default /usr/local), below DESTDIR; as root'

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-UNITS = {"MiB/s": 1 << 20, "files/s": 1}
+UNITS = {"MiB/s": 1 << 20, "files/s": 1, "names/s": 1, "pairs/s": 1}
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -52,7 +52,7 @@ class Case:
     arguments: list[str] = field(default_factory=list)
     size: str = ""
     files: int = 0
-    reference: dict[str, str] = field(default_factory=dict)
+    reference: dict[str, list[str]] = field(default_factory=dict)
     aims: list[Aim] = field(default_factory=list)
 
     def command(self, subject: str, size: Optional[int], files: Optional[int]) -> tuple[str, list[str]]:
@@ -77,7 +77,8 @@ class External:
 
 def _check(case: Case) -> None:
     known = set(case.subjects)
-    named = set(case.replace) | set(case.reference) | set(case.reference.values()) | {aim.subject for aim in case.aims}
+    references = {name for names in case.reference.values() for name in names}
+    named = set(case.replace) | set(case.reference) | references | {aim.subject for aim in case.aims}
     if case.unit not in UNITS or named - known:
         raise Wrong(f"case {case.name}: unit {case.unit}, or one of {sorted(named - known)}, is not known")
     timed = {phase.name for phase in case.phases if phase.timed}
@@ -91,6 +92,8 @@ def _make(name: str, entry: dict[str, Any]) -> Case | External:
         if "external" in entry:
             return External(name=name, **entry)
         entry = {**entry, "phases": [Phase(**phase) for phase in entry["phases"]],
+                 "reference": {subject: [names] if isinstance(names, str) else names
+                               for subject, names in entry.get("reference", {}).items()},
                  "aims": [Aim(**aim) for aim in entry.get("aims", [])]}
         case = Case(name=name, **entry)
     except (TypeError, KeyError) as error:

@@ -16,12 +16,19 @@ FORMAT = 1
 
 def _figure(case: str, name: str, subject: str, unit: str, values: list[float]) -> dict[str, Any]:
     return {"case": case, "figure": name, "subject": subject, "unit": unit, "values": values, "median": median(values),
-            "min": min(values), "max": max(values), "reference": None, "ratio": None, "ratios": [], "aim": None, "met": None}
+            "min": min(values), "max": max(values), "reference": None, "ratio": None, "ratios": [], "aim": None, "met": None,
+            "others": []}
 
 
-def _compare(figure: dict[str, Any], reference: str, theirs: list[float], at_least: Optional[float]) -> None:
-    ratios = [mine / other for mine, other in zip(figure["values"], theirs)]
-    figure.update(reference=reference, ratios=ratios, ratio=median(ratios))
+def _comparison(values: list[float], reference: str, theirs: list[float]) -> dict[str, Any]:
+    ratios = [mine / other for mine, other in zip(values, theirs)]
+    return {"reference": reference, "ratios": ratios, "ratio": median(ratios)}
+
+
+def _compare(figure: dict[str, Any], references: dict[str, list[float]], at_least: Optional[float]) -> None:
+    """With the first reference that did the work; the others are shown as well."""
+    first, *others = [_comparison(figure["values"], name, values) for name, values in references.items()]
+    figure.update(first, others=others)
     if at_least is not None:
         figure.update(aim={"ratio_at_least": at_least}, met=figure["ratio"] >= at_least)
 
@@ -31,9 +38,9 @@ def _figures_of_case(case: Case, outcome: Outcome) -> list[dict[str, Any]]:
     for name, by_subject in outcome.values.items():
         for subject in (subject for subject in case.subjects if subject in by_subject):
             figure = _figure(case.name, name, subject, case.unit, by_subject[subject])
-            reference = case.reference.get(subject)
-            if reference in by_subject:
-                _compare(figure, reference, by_subject[reference], case.aim(subject, name))
+            references = {other: by_subject[other] for other in case.reference.get(subject, []) if other in by_subject}
+            if references:
+                _compare(figure, references, case.aim(subject, name))
             made.append(figure)
     return made
 
@@ -73,18 +80,21 @@ def _aim(figure: dict[str, Any]) -> str:
     return f"{'>=' if kind == 'ratio_at_least' else '<='} {wanted:g}: {'met' if figure['met'] else 'NOT MET'}"
 
 
-def _row(figure: dict[str, Any]) -> list[str]:
-    ratios = figure["ratios"]
-    return [
-        figure["case"], figure["figure"], figure["subject"], f"{_short(figure['median'])} {figure['unit']}",
-        f"{_short(figure['min'])}..{_short(figure['max'])}", f"{figure['ratio']:.2f} x {figure['reference']}" if ratios else "",
-        f"{min(ratios):.2f}..{max(ratios):.2f}" if ratios else "", _aim(figure),
-    ]
+def _ratio(comparison: dict[str, Any]) -> list[str]:
+    ratios = comparison["ratios"]
+    return [f"{comparison['ratio']:.2f} x {comparison['reference']}", f"{min(ratios):.2f}..{max(ratios):.2f}"] if ratios else ["", ""]
+
+
+def _rows(figure: dict[str, Any]) -> list[list[str]]:
+    """One for the figure, and one for each further reference."""
+    first = [figure["case"], figure["figure"], figure["subject"], f"{_short(figure['median'])} {figure['unit']}",
+             f"{_short(figure['min'])}..{_short(figure['max'])}", *_ratio(figure), _aim(figure)]
+    return [first, *([""] * 5 + _ratio(other) + [""] for other in figure["others"])]
 
 
 def as_text(whole: dict[str, Any]) -> str:
     rows = [["case", "figure", "subject", "median", "spread", "ratio", "spread", "aim"]]
-    rows += [_row(figure) for case in whole["cases"] for figure in case["figures"]]
+    rows += [row for case in whole["cases"] for figure in case["figures"] for row in _rows(figure)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     for case in whole["cases"]:

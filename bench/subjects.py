@@ -99,10 +99,27 @@ class Ext4(Subject):
         self.umount()
 
 
-class Drive(Subject):
-    """A drive of the tenon command, served by a process in a session of its own."""
+class Served(Subject):
+    """A file system that a process serves, in a session of its own."""
+
+    def check_session(self) -> None:
+        for server in processes_naming(str(self.root)):
+            if os.getsid(server) == os.getsid(0):
+                raise AssertionError(f"{server}, which serves {self.root}, is in the session of those who use it")
+
+    def umount_by(self, *words: object) -> None:
+        servers = processes_naming(str(self.root))
+        run(*words, self.root, timeout=PATIENCE)
+        alive = wait_for_end(servers, PATIENCE)
+        if alive:
+            raise AssertionError(f"{alive} did not end after unmounting {self.root}")
+
+
+class Drive(Served):
+    """A drive of the tenon command."""
 
     source = ""
+    options: tuple[str, ...] = ()
 
     def enter(self) -> None:
         if mounts(self.root):
@@ -110,17 +127,12 @@ class Drive(Subject):
         if not os.path.exists("/dev/fuse") or not tenon_command().exists():
             raise Unavailable("mount", f"no /dev/fuse, or no command at {tenon_command()}")
         log = self.root.with_suffix(".log")
-        run(tenon_command(), "mount", "-o", f"noatime,log={log}", self.source or self.store, self.root, timeout=PATIENCE)
-        for server in processes_naming(str(self.root)):
-            if os.getsid(server) == os.getsid(0):
-                raise AssertionError(f"{server}, which serves {self.root}, is in the session of those who use it")
+        options = ",".join(["noatime", f"log={log}", *self.options])
+        run(tenon_command(), "mount", "-o", options, self.source or self.store, self.root, timeout=PATIENCE)
+        self.check_session()
 
     def umount(self) -> None:
-        servers = processes_naming(str(self.root))
-        run(tenon_command(), "umount", self.root, timeout=PATIENCE)
-        alive = wait_for_end(servers, PATIENCE)
-        if alive:
-            raise AssertionError(f"{alive} did not end after unmounting {self.root}")
+        self.umount_by(tenon_command(), "umount")
 
 
 class Vault(Drive):
@@ -137,4 +149,32 @@ class Memory(Drive):
         self.umount()
 
 
-SUBJECTS = {"sqlite": Folder, "tmpfs": Tmpfs, "ext4": Ext4, "memory": Memory, "vault": Vault}
+class MemoryWriteThrough(Memory):
+    options = ("FileCachePolicyWriteThrough=true",)
+
+
+class VaultWriteThrough(Vault):
+    options = ("FileCachePolicyWriteThrough=true",)
+
+
+class Libfuse(Served):
+    """The peer in bench/peers: in memory as well, on libfuse."""
+
+    def enter(self) -> None:
+        if mounts(self.root):
+            return
+        program = tenon_command().parent / "bench" / "peer-libfuse"
+        if not os.path.exists("/dev/fuse") or not program.exists():
+            raise Unavailable("libfuse", f"no /dev/fuse, or {program} was not built: scripts/setup.sh bench brings what it needs")
+        run(program, "-o", "noatime", self.root, timeout=PATIENCE)
+        self.check_session()
+
+    def umount(self) -> None:
+        self.umount_by("umount")
+
+    def close(self) -> None:
+        self.umount()
+
+
+SUBJECTS = {"sqlite": Folder, "tmpfs": Tmpfs, "ext4": Ext4, "memory": Memory, "vault": Vault, "libfuse": Libfuse,
+            "memory-write-through": MemoryWriteThrough, "vault-write-through": VaultWriteThrough}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Formatting and static analysis of everything that is written by hand, and of the generated manual pages.
 #   BUILD=build lint.sh      the build folder must be built
-# Runs every check before it fails. A tool that is not there is a failure: make setup NEED=deep brings them all.
+# Runs every check before it fails. A tool that is not there is a failure: make setup NEED="deep bench" brings them all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -18,9 +18,9 @@ check() { # NAME COMMAND...
     fi
 }
 
-folders=(src drives tool examples tests include bench/programs)
+folders=(src drives tool examples tests include bench/programs bench/peers)
 mapfile -t sources < <(find "${folders[@]}" -name '*.[ch]' -o -name '*.cc' | sort)
-mapfile -t programs < <(find src drives tool examples bench/programs -name '*.c' | sort)
+mapfile -t programs < <(find src drives tool examples bench/programs bench/peers -name '*.c' | sort)
 mapfile -t scripts < <(find scripts .ci -type f -exec grep -lE '^#!.*sh$' {} + | sort)
 # Second names of pages are one line, .so, which mandoc does not like without a reason that matters here.
 mapfile -t pages < <(find docs/man "$build/docs/man" -name '*.[1-8]' -exec grep -L '^\.so ' {} + | sort)

@@ -20,15 +20,6 @@ LIMIT = 150
 SMALL = ("--rounds", "2", "--warm-up", "0", "--size", "8M", "--files", "40")
 
 
-@pytest.fixture(scope="session")
-def programs(need: Callable[..., None]) -> Path:
-    """The programs are not part of the normal build."""
-    need("root", os.geteuid() == 0, "mounting and emptying the kernel's caches need root")
-    need("mount", os.access("/dev/fuse", os.R_OK | os.W_OK), "/dev/fuse cannot be used")
-    subprocess.run(["ninja", "-C", BUILD, "bench-programs"], check=True, capture_output=True, timeout=LIMIT)
-    return BUILD / "bench"
-
-
 @pytest.fixture
 def bench(base: Base, programs: Path) -> Callable[..., tuple[int, str, dict]]:
     """Runs the driver: its exit code, the table, the object."""
@@ -81,6 +72,43 @@ def test_ratios_are_those_of_the_rounds(bench: Callable) -> None:
     assert vault["ratios"] == pytest.approx([mine / other for mine, other in zip(vault["values"], direct["values"])])
     assert vault["ratio"] == pytest.approx(sum(vault["ratios"]) / 2)
     assert vault["aim"] == {"ratio_at_least": 0.7} and vault["met"] == (vault["ratio"] >= 0.7)
+
+
+def test_links_have_their_figures(bench: Callable, peer: Path) -> None:
+    """The peer is measured in the same rounds, and who is compared with several has a ratio to each."""
+    status, table, result = bench("--cases", "links-*")
+    figures = figures_of(result)
+    assert status == 0 and [case["failed"] for case in result["cases"]] == [{}, {}, {}]
+    for case, phase in (("links-pairs", "pairs"), ("links-names", "link"), ("links-names", "stat-cold"), ("links-names", "stat-warm"),
+                        ("links-copy", "cp-al")):
+        peers, tmpfs, memory = (figures[case, phase, subject] for subject in ("libfuse", "tmpfs", "memory"))
+        other, = memory["others"]
+        assert (memory["reference"], other["reference"]) == ("libfuse", "tmpfs")
+        assert memory["ratios"] == pytest.approx([mine / its for mine, its in zip(memory["values"], peers["values"])])
+        assert other["ratios"] == pytest.approx([mine / its for mine, its in zip(memory["values"], tmpfs["values"])])
+    assert table.count("x tmpfs") == 10 and table.count("x libfuse") == 12
+
+
+def test_without_the_peer_the_others_are_measured(bench: Callable, base: Base, programs: Path) -> None:
+    build = fake_build(base.fresh("fake") / "build", programs)
+    (build / "bench" / "peer-libfuse").unlink(missing_ok=True)
+    status, table, result = bench("--cases", "links-names", "--build", str(build), "--rounds", "1")
+    case, = result["cases"]
+    assert status == 0 and set(case["skipped"]) == {"libfuse"} and "libfuse left out" in table and "scripts/setup.sh bench" in table
+    assert figures_of(result)["links-names", "link", "memory"]["reference"] == "tmpfs"
+
+
+def test_who_only_pretends_to_link_has_no_figures(base: Base, programs: Path) -> None:
+    folder = base.fresh("links")
+    for phase in ("make", "stat", "stat-often", "tree", "copy", "check"):
+        assert program(programs / "links", phase, folder, 1500).returncode == 0, phase
+    os.unlink(folder / "7" / "file-0-name-17")
+    (folder / "7" / "file-0-name-17").touch()
+    done = program(programs / "links", "stat", folder, 1500)
+    assert (done.returncode, done.stderr) == (1, "a file has more or fewer names than it was given\n")
+    os.unlink(folder / "second" / "1" / "file-600")
+    os.link(folder / "second" / "1" / "file-601", folder / "second" / "1" / "file-600")
+    assert program(programs / "links", "check", folder, 1500).returncode == 1
 
 
 def fake_build(folder: Path, programs: Path, **scripts: str) -> Path:
