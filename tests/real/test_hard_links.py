@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from parity.places import Place, Tenon, run
+from parity.places import Place, Tenon, run, tenon_command
 from parity.steps import describe_tree
 from .conftest import DRIVES, THOROUGH
 from .inventory import assert_same, inventory
@@ -324,3 +325,55 @@ def test_du_counts_once(drive: Tenon, reference: Path) -> None:
         assert int(each.split()[0]) == own + 40 * (1 << 20)
         assert run("du", "--inodes", "-s", top / "names").stdout.split()[0] == b"2"
         assert names_by_find(top, top / "names" / "17") == {f"names/{number}" for number in range(40)}
+
+
+def names_by_command(top: Path, file: Path) -> set[str]:
+    found = run(tenon_command(), "links", "-0", file).stdout.split(b"\0")[:-1]
+    assert len(found) == len(set(found))
+    return {os.path.relpath(os.fsdecode(name), top) for name in found}
+
+
+def names_by_attribute(file: Path) -> set[str]:
+    """Absolute paths in the volume, a line for each; newlines and backslashes are written as octal numbers."""
+    lines = os.fsdecode(os.getxattr(file, "tenon.links", follow_symlinks=False)).split("\n")[:-1]
+    return {re.sub(r"\\(012|134)", lambda match: chr(int(match[1], 8)), line).removeprefix("/") for line in lines}
+
+
+def check_names(top: Path) -> None:
+    """find(1), which looks everywhere, and the drive, which looks nowhere, know the same names of each file."""
+    looked_at = set()
+    for name, st in files_below(top).items():
+        if st.st_ino in looked_at:
+            continue
+        looked_at.add(st.st_ino)
+        wanted = names_by_find(top, top / name)
+        assert len(wanted) == st.st_nlink
+        assert names_by_command(top, top / name) == wanted
+        assert names_by_attribute(top / name) == wanted
+
+
+def test_find_agrees_with_the_drive(drive: Tenon, program) -> None:
+    program("hardlink")
+    top = drive.root
+    for folder in ("a", "a/b", "c"):
+        (top / folder).mkdir()
+    for name in ("plain", "new\nline", "back\\slash\\012", "-dash", "\udcff"):
+        (top / name).write_text(f"the file {name!r}")
+        for number, folder in enumerate(("a", "a/b", "c", "a")):
+            os.link(top / name, top / folder / f"{number}{name}")
+    os.symlink("plain", top / "symlink")
+    os.link(top / "symlink", top / "c" / "symlink", follow_symlinks=False)
+    check_names(top)
+    os.unlink(top / "plain")
+    os.rename(top / "c" / "2new\nline", top / "moved")
+    os.rename(top / "a" / "b", top / "c" / "b")
+    os.rename(top / "c", top / "d")
+    check_names(top)
+    for name in ("copy", "d/b/copy"):
+        (top / name).write_text("the file 'plain'")
+    run("hardlink", "--ignore-time", top)
+    assert "copy" in names_by_attribute(top / "a" / "0plain")
+    check_names(top)
+    if drive.drive == "vault":
+        drive.again()
+        check_names(top)
