@@ -301,7 +301,7 @@ static int finish_open(struct request *request, struct creation *creation)
 		if (error)
 			tree_unbind(&volume->tree, creation->directory, creation->name);
 		else
-			entry_fill(volume, node, &attr, &answer.entry);
+			entry_fill(request, node, &attr, &answer.entry);
 		tree_unpin(&volume->tree, node);
 		volume_unlock(volume);
 	}
@@ -342,7 +342,7 @@ static int open_existing(struct request *request, struct creation *creation)
 	subject_done(&subject);
 	volume_lock(volume);
 	if (!error)
-		entry_fill(volume, node, &attr, &answer.entry);
+		entry_fill(request, node, &attr, &answer.entry);
 	tree_unpin(&volume->tree, node);
 	volume_unlock(volume);
 	if (!error)

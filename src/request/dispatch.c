@@ -108,9 +108,13 @@ static int run_family(struct request *request)
 		(struct event_origin){.unique = header->unique, .uid = header->uid, .gid = header->gid, .thread = header->pid};
 	if (family->names)
 		atomic_fetch_add(&request->volume->names_changed, 1);
+	request->names_changed = atomic_load(&request->volume->names_changed);
 	error = family->run(request);
-	if (family->names)
+	if (family->names) {
 		atomic_fetch_add(&request->volume->names_changed, 1);
+		fresh_names_changed(request);
+	}
+	fresh_before_reply(request);
 	event_set_origin(outer);
 	return error;
 }

@@ -188,6 +188,9 @@ int run_link(struct request *request)
 		error = subject_child(request, &directory, name, &path);
 	if (!error)
 		error = add_name(request, &file, &directory, name, path.text);
+	/* The kernel believes the answer to a link whatever it has learned meanwhile. */
+	if (!error)
+		fresh_count_changes(request, file.node);
 	if (!error)
 		error = show_link(request, &file, directory.node, name, path.text, &out);
 	if (!error)

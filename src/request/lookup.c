@@ -75,7 +75,7 @@ static int look_up_path(struct request *request, const char *path, uint64_t node
 		error = ENOENT;
 	if (!error) {
 		out = reply_body(request, sizeof *out);
-		entry_fill(volume, node, &attr, out);
+		entry_fill(request, node, &attr, out);
 	}
 	tree_unpin(&volume->tree, node);
 	volume_unlock(volume);
@@ -153,7 +153,9 @@ void answer_attributes(struct request *request, const struct subject *subject, c
 {
 	struct wire_attr_out *out = reply_body(request, sizeof *out);
 
-	lifetime_fill(request->volume, &out->attr_valid, &out->attr_valid_nsec);
+	volume_lock(request->volume);
+	fresh_lifetime(request, subject->node, &out->attr_valid, &out->attr_valid_nsec);
+	volume_unlock(request->volume);
 	wire_attr_fill(request->volume, subject->node->nodeid, attr, &out->attr);
 }
 
@@ -194,7 +196,9 @@ int run_statx(struct request *request)
 		struct wire_attr plain;
 		bool has_birth = attr.birth.tv_nsec != UTIME_OMIT;
 
-		lifetime_fill(request->volume, &out->attr_valid, &out->attr_valid_nsec);
+		volume_lock(request->volume);
+		fresh_lifetime(request, subject.node, &out->attr_valid, &out->attr_valid_nsec);
+		volume_unlock(request->volume);
 		wire_attr_fill(request->volume, subject.node->nodeid, &attr, &plain);
 		out->stat = (struct wire_statx){
 			.mask = STATX_BASIC_STATS | (has_birth ? STATX_BTIME : 0),

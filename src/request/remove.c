@@ -254,6 +254,7 @@ static int remove_name(struct request *request, bool directory)
 		return error;
 	}
 	error = find_victim(request, &parent, &victim);
+	fresh_count_changes(request, victim.node);
 	if (!error && victim.node && directory)
 		error = move_hidden_out(request, victim.node);
 	if (!error)
@@ -262,6 +263,7 @@ static int remove_name(struct request *request, bool directory)
 	/* Of a closed file with hard links nobody knows whether it has other names: its id tells, should anyone ask. */
 	if (!victim.file && !directory && request->volume->properties.use_hard_links)
 		last = false;
+	fresh_count_changes(request, victim.node);
 	if (!error && !hidden)
 		name_removed(request, parent.node, request->wire.name[0], victim.node, last);
 	subject_done(&victim);

@@ -229,6 +229,8 @@ static int move(struct request *request, struct renaming *renaming)
 	struct bracket bracket;
 	int error = moved ? 0 : ENOMEM;
 
+	if (replaces)
+		fresh_count_changes(request, renaming->target.node);
 	if (!error && replaces)
 		error = clear_target(request, renaming, &last);
 	if (!error)
@@ -244,6 +246,8 @@ static int move(struct request *request, struct renaming *renaming)
 		free_name(request->volume, moved);
 	else
 		follow(request, renaming, moved, last);
+	if (replaces)
+		fresh_count_changes(request, renaming->target.node);
 	return error;
 }
 

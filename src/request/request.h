@@ -31,6 +31,11 @@ struct request {
 	struct wire_request wire;
 	struct event_origin origin;
 	struct reply *reply;
+	/* The volume's count of changes of names when the request began to run. */
+	uint64_t names_changed;
+	/* Files whose attributes are in the reply and must not be kept (fresh.c). */
+	uint64_t fleeting[4];
+	unsigned fleeting_count;
 	/* The message, when the request had to wait and owns it: a buffer of the volume's, or a copy. */
 	void *message;
 	bool is_buffer;
@@ -79,6 +84,15 @@ int info_get(struct tenon_volume *volume, const char *path, void *context, struc
 void wire_attr_fill(struct tenon_volume *volume, uint64_t nodeid, const struct file_attr *attr, struct wire_attr *out);
 /* How long the kernel may believe attributes and names. */
 void lifetime_fill(const struct tenon_volume *volume, uint64_t *seconds, uint32_t *nanoseconds);
+
+/* The same for a node's attributes. Under the lock. */
+void fresh_lifetime(struct request *request, struct node *node, uint64_t *seconds, uint32_t *nanoseconds);
+/* Told before and after a file gets or loses a name; node may be NULL. Not under the lock. */
+void fresh_count_changes(struct request *request, const struct node *node);
+/* The request has changed names: what the kernel is being told of their directories is old. Not under the lock. */
+void fresh_names_changed(struct request *request);
+/* What is in the reply of this request and must not be kept is not going to be. Not under the lock. */
+void fresh_before_reply(struct request *request);
 
 /* The file that a request is about. The node is pinned by the request's claim. */
 struct subject {
@@ -131,7 +145,7 @@ int entry_find(struct request *request, struct node *parent, const char *name, c
 int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
 	       struct node **node);
 /* The kernel's entry for a node, and the lookup that it counts. Under the lock. */
-void entry_fill(struct tenon_volume *volume, struct node *node, const struct file_attr *attr, struct wire_entry_out *out);
+void entry_fill(struct request *request, struct node *node, const struct file_attr *attr, struct wire_entry_out *out);
 /* Makes the nodes of all of path known: the last one, pinned. 0 or an errno value. */
 int path_learn(struct request *request, const char *path, struct node **node);
 /* What get_file_name_by_file_id says: 0; ENOENT, also for files without ids; what the handler answered; EIO (on_error is told); ENOMEM. */

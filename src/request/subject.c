@@ -254,15 +254,15 @@ static void settle_generation(struct node *node, const struct file_attr *attr)
 		node->generation = generation;
 }
 
-void entry_fill(struct tenon_volume *volume, struct node *node, const struct file_attr *attr, struct wire_entry_out *out)
+void entry_fill(struct request *request, struct node *node, const struct file_attr *attr, struct wire_entry_out *out)
 {
 	settle_generation(node, attr);
 	node->lookups++;
 	node->untold = false;
 	*out = (struct wire_entry_out){.nodeid = node->nodeid, .generation = node->generation};
-	lifetime_fill(volume, &out->entry_valid, &out->entry_valid_nsec);
-	lifetime_fill(volume, &out->attr_valid, &out->attr_valid_nsec);
-	wire_attr_fill(volume, node->nodeid, attr, &out->attr);
+	lifetime_fill(request->volume, &out->entry_valid, &out->entry_valid_nsec);
+	fresh_lifetime(request, node, &out->attr_valid, &out->attr_valid_nsec);
+	wire_attr_fill(request->volume, node->nodeid, attr, &out->attr);
 }
 
 int entry_refuse_type(struct tenon_volume *volume, const char *event, const char *path, uint32_t wanted, uint32_t mode)
@@ -305,7 +305,7 @@ int entry_bind(struct request *request, struct node *parent, const char *name, s
 	}
 	remember(node, attr);
 	if (out)
-		entry_fill(volume, node, attr, out);
+		entry_fill(request, node, attr, out);
 	if (found)
 		*found = node;
 	else

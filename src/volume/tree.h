@@ -77,6 +77,8 @@ struct node {
 	bool recent : 1;
 	/* The id has been another file's before. */
 	bool renewed : 1;
+	/* A directory whose attributes were told since names in it have changed. */
+	bool told : 1;
 };
 
 /* What whoever keeps the number of nodes down goes by. */

@@ -36,6 +36,12 @@ struct negotiated {
 	uint32_t congestion_threshold;
 };
 
+/* When a file's link count was last changed, in milliseconds (0: never), and by which thread (0: by several). */
+struct settling {
+	uint32_t since;
+	uint32_t thread;
+};
+
 struct tenon_volume {
 	/* Fixed once the storage exists. */
 	struct event_source events;
@@ -63,6 +69,8 @@ struct tenon_volume {
 	atomic_bool told_of_links;
 	/* get_file_info has given a creation_time. */
 	atomic_bool tells_births;
+	/* Files that have just lost or got a name, in the places of their ids (request/fresh.c). Under tree.lock. */
+	struct settling settling[256];
 	/* Numbers for hidden names. */
 	atomic_uint_fast64_t hidden_counter;
 	/* What the last connection left behind, for tests. */
