@@ -249,7 +249,7 @@ class Ext4(Place):
     def __init__(self, base: Base):
         _must_be_root()
         self.root = base.fresh("ext4")
-        image = base.path / "ext4.image"
+        image = base.path / f"{self.root.name}.image"
         with open(image, "wb") as file:
             file.truncate(1 << 30)
         environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
