@@ -33,6 +33,9 @@ struct event_member {
 	/* Of the member that says how large data, space, or the room of a text to be set is. */
 	uint16_t length;
 	uint16_t length_size;
+	/* The member that says how much of a space is filled, an uint32_t; and the room in bytes where length does not say it. */
+	uint16_t filled;
+	uint16_t room;
 };
 
 #define NO_MEMBER UINT16_MAX
@@ -63,6 +66,8 @@ def load():
                 raise SystemExit(f"cbfs.toml: {event['name']}.{member['name']} has no doc")
             if member["type"] in ("data", "space") and "length" not in member:
                 raise SystemExit(f"cbfs.toml: {event['name']}.{member['name']} has no length")
+            if member["type"] == "space" and "filled" not in member:
+                raise SystemExit(f"cbfs.toml: {event['name']}.{member['name']} has no filled")
     return api
 
 
@@ -144,7 +149,7 @@ def write_headers(api, folder):
         text += event_struct(event)
     text += comment("Your handlers; NULL where you have none. New events are added at the end only. A handler runs on a "
                     "worker thread of the volume, several at once for different files. The event and all that it points "
-                    "to live until the handler returns.")
+                    "to live until the handler returns; tenon_defer makes a copy that lives longer.")
     text += "typedef struct tenon_events {\n"
     for event in api["event"]:
         text += f"\tvoid (*{event['name']})(tenon_volume *volume, tenon_{event['name']}_event *event);\n"
@@ -243,7 +248,9 @@ def event_shapes(api):
             length = member.get("length") or (f"{member['name']}_size" if member["type"] == "text" and out else None)
             text += (f"\t{{AT({name}, {member['name']}), SIZE({name}, {member['name']}), "
                      f"MEMBER_{kinds.get(member['type'], 'SCALAR')}, {'true' if out else 'false'}, "
-                     + (f"AT({name}, {length}), SIZE({name}, {length})" if length else "NO_MEMBER, 0") + "},\n")
+                     + (f"AT({name}, {length}), SIZE({name}, {length}), " if length else "NO_MEMBER, 0, ")
+                     + (f"AT({name}, {member['filled']}), " if "filled" in member else "NO_MEMBER, ")
+                     + f"{member.get('room', 0)}}},\n")
         text += "};\n\n"
     text += "const struct event_shape event_shapes[EVENT_COUNT] = {\n"
     for event in api["event"]:
@@ -257,6 +264,7 @@ def write_engine(api, folder):
     folder.mkdir(parents=True, exist_ok=True)
     text = NOTE + "#ifndef TENON_FIRE_H\n#define TENON_FIRE_H\n\n#include \"tenon.h\"\n\nstruct event_source;\n\nenum event_id {\n"
     text += "".join(f"\tEVENT_{event['name'].upper()},\n" for event in api["event"]) + "\tEVENT_COUNT,\n};\n\n"
+    text += "/* X(name) for each event. */\n#define ALL_EVENTS(X) " + " ".join(f"X({event['name']})" for event in api["event"]) + "\n\n"
     text += "extern const char *const event_names[EVENT_COUNT];\n\n" + SHAPE
     text += comment("Each fires one event and gives the errno value that follows from its result code, or the answer of an "
                     "event without a handler. Defined in one place so that faults and traces have one place.")
@@ -265,7 +273,7 @@ def write_engine(api, folder):
     text += "\n#endif\n"
     (folder / "fire.h").write_text(text)
 
-    text = NOTE + "#include \"fire.h\"\n\n#include <errno.h>\n\n#include \"event/event.h\"\n\nconst char *const event_names[EVENT_COUNT] = {\n"
+    text = NOTE + "#include \"fire.h\"\n\n#include <errno.h>\n\n#include \"event/event.h\"\n#include \"event/pending.h\"\n\nconst char *const event_names[EVENT_COUNT] = {\n"
     text += "".join(f"\t[EVENT_{event['name'].upper()}] = \"{event['name']}\",\n" for event in api["event"]) + "};\n\n"
     text += event_shapes(api)
     for event in api["event"]:
@@ -280,6 +288,7 @@ def write_engine(api, folder):
                  f"\tif (!source->table.{event['name']})\n\t\treturn {fallback};\n"
                  f"\tif (event_enter(source, &scope, EVENT_{event['name'].upper()}, event))\n"
                  f"\t\tsource->table.{event['name']}(source->volume, event);\n"
+                 "\tif (__builtin_expect(scope.pending != NULL, 0))\n\t\tpending_settle(source, &scope);\n"
                  f"\treturn event_leave(source, &scope, {code}, {subject});\n}}\n\n")
     (folder / "fire.c").write_text(text)
 

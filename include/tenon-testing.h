@@ -45,10 +45,16 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 int tenon_testing_send_raw(tenon_volume *volume, const void *message, size_t size);
 
 /*
+ * A signal for the caller pid: each of its requests that has not been answered is interrupted, as the kernel does it, once the volume has
+ * read it. 0; ESRCH where there is none; ENODEV as above. From any thread; not from a handler.
+ */
+int tenon_testing_interrupt(tenon_volume *volume, uint32_t pid);
+
+/*
  * Called around every event that has a handler: before it and, unless that gave an errno value, after it. arg is yours; name is the
  * event's, "read_file"; event is its tenon_NAME_event. Returns 0, or the result code that the handler is to have answered with,
- * instead of being called (after false) or having done its work (after true). May wait, to make the event take long. On the thread
- * of the event, several at once; EDEADLK from methods as in a handler.
+ * instead of being called (after false) or having done its work (after true); after a late answer the second comes when that is there. May
+ * wait, to make the event take long. On the thread of the event, several at once; EDEADLK from methods as in a handler.
  */
 typedef int tenon_testing_fault(void *arg, const char *name, void *event, bool after);
 /* NULL: no faults. 0, or EBUSY while the media is mounted. */

@@ -130,6 +130,54 @@ bool tenon_is_hidden_name(const char *name);
 typedef void tenon_log_function(void *app_data, const char *line);
 void tenon_set_log(tenon_volume *volume, tenon_log_function *log);
 
+/*
+ * Late answers (docs/late-answers.md): a handler calls tenon_defer, hands what it gets to whoever will know the answer, and returns. The
+ * caller goes on waiting; other requests are served meanwhile. Every event can be answered so.
+ */
+typedef struct tenon_pending tenon_pending;
+
+/*
+ * Inside the handler of event, on its thread, once: the answer comes later, from what is returned here and no more from the handler; its
+ * event must not be touched once the handler has returned. What is returned belongs to the program, which ends it with
+ * tenon_pending_free. NULL where the handler has to answer at once: errno is EINVAL (not inside the handler of this
+ * event on this thread), EALREADY (a second time), or ENOMEM (no memory, or no thread to serve others meanwhile).
+ */
+tenon_pending *tenon_defer(const void *event);
+
+/*
+ * A copy of the event as it was when tenon_defer was called, with memory of its own for its names and buffers: a tenon_NAME_event *,
+ * which is to be filled in as in the handler. Valid until tenon_pending_free. After tenon_complete what is written there has no effect.
+ */
+void *tenon_pending_event(const tenon_pending *pending);
+
+/*
+ * The answer is in the event: its caller goes on. From any thread, and once. 0; EALREADY (a second time: counted, and told to the error
+ * event); ECANCELED (the volume was cut off and waits no longer: the caller has got EIO); EINVAL (NULL). Never blocks.
+ */
+int tenon_complete(tenon_pending *pending);
+
+/*
+ * True once the caller was interrupted by a signal or its volume is being cut off. What that means is the program's decision: nothing is
+ * answered until tenon_complete, with result_code EINTR for one that gives up, with the result for one that finishes. From any thread.
+ */
+bool tenon_pending_is_cancelled(const tenon_pending *pending);
+
+/*
+ * Has callback called with arg when that happens: once, on a thread of the volume's or on this one where it has happened already. It
+ * should be short; it may complete and free the pending, and call what handlers may call. 0; EALREADY (there is a callback,
+ * or an answer); EINVAL (NULL).
+ */
+int tenon_pending_on_cancel(tenon_pending *pending, void (*callback)(void *arg), void *arg);
+
+/*
+ * The last call for a pending, from any thread; NULL is allowed. Without an answer the caller gets EIO, and the error event is told. Waits
+ * for a callback that runs on another thread: no lock may be held that the callback takes. Also after the volume has been freed.
+ */
+void tenon_pending_free(tenon_pending *pending);
+
+/* The same as tenon_pending_is_cancelled, inside the handler of event on its thread; false anywhere else. */
+bool tenon_is_cancelled(const void *event);
+
 /* The library's version, "0.1.0". */
 const char *tenon_version(void);
 

@@ -46,6 +46,8 @@ int inproc_post(struct channel *channel, const void *message, size_t size);
 /* The same, and waits for the answer with that unique: up to room bytes of it, its header included, go to answer. */
 int inproc_call(struct channel *channel, const void *message, size_t size, uint64_t unique, void *answer, size_t room,
 		size_t *length);
+/* Has every waiting call from that thread interrupted, once its message has been read. 0, or ESRCH: there is none. */
+int inproc_interrupt(struct channel *channel, uint32_t thread);
 /* Ends the channel: workers see the end, callers get ENODEV. */
 void inproc_end(struct channel *channel);
 

@@ -21,10 +21,14 @@ struct posted {
 struct caller {
 	struct caller *next;
 	uint64_t unique;
+	uint32_t thread;
 	void *answer;
 	size_t room;
 	size_t length;
 	bool answered;
+	/* The message has been read; an interrupt is to follow it. */
+	bool sent;
+	bool interrupted;
 };
 
 struct inproc_channel {
@@ -40,29 +44,99 @@ struct inproc_channel {
 	bool ended;
 };
 
+/* Under the lock: those who have been answered do not count. */
+static struct caller *find_caller(const struct inproc_channel *inproc, uint64_t unique)
+{
+	struct caller *caller = inproc->callers;
+
+	while (caller && (caller->unique != unique || caller->answered))
+		caller = caller->next;
+	return caller;
+}
+
+/* Under the lock: before all other messages, as the kernel has it. Without memory the interrupt is lost. */
+static void enqueue_interrupt(struct inproc_channel *inproc, uint64_t unique)
+{
+	const struct {
+		struct wire_in_header header;
+		struct wire_interrupt_in body;
+	} message = {
+		.header = {.len = sizeof message, .opcode = WIRE_INTERRUPT, .unique = unique | WIRE_INTERRUPT_BIT},
+		.body = {.unique = unique},
+	};
+	struct posted *posted = malloc(sizeof *posted + sizeof message);
+
+	if (!posted)
+		return;
+	posted->size = sizeof message;
+	memcpy(posted->message, &message, sizeof message);
+	posted->next = inproc->first;
+	inproc->first = posted;
+	if (!posted->next)
+		inproc->last = &posted->next;
+	pthread_cond_signal(&inproc->posted);
+}
+
+/* Under the lock: the answer to an interrupt, which is only ever that it be asked again. */
+static int ask_again(struct inproc_channel *inproc, const struct wire_out_header *header)
+{
+	const struct caller *caller = find_caller(inproc, header->unique & ~(uint64_t)WIRE_INTERRUPT_BIT);
+
+	if (!caller || !caller->sent)
+		return ENOENT;
+	if (header->error == -EAGAIN)
+		enqueue_interrupt(inproc, caller->unique);
+	return 0;
+}
+
+/* Under the lock. */
+static int answer_caller(struct inproc_channel *inproc, uint64_t unique, const void *message, size_t size)
+{
+	struct caller *caller = find_caller(inproc, unique);
+
+	if (!caller)
+		return ENOENT;
+	memcpy(caller->answer, message, size < caller->room ? size : caller->room);
+	caller->length = size;
+	caller->answered = true;
+	pthread_cond_broadcast(&inproc->answered);
+	return 0;
+}
+
 static int inproc_send(struct channel *channel, const void *message, size_t size)
 {
 	struct inproc_channel *inproc = (struct inproc_channel *)channel;
 	struct wire_out_header header;
-	int error = ENOENT;
+	int error;
 
 	memcpy(&header, message, sizeof header);
 	/* Notifications have no caller; there is no cache here to invalidate. */
 	if (!header.unique)
 		return 0;
 	pthread_mutex_lock(&inproc->lock);
-	for (struct caller *caller = inproc->callers; caller; caller = caller->next) {
-		if (caller->unique != header.unique || caller->answered)
-			continue;
-		memcpy(caller->answer, message, size < caller->room ? size : caller->room);
-		caller->length = size;
-		caller->answered = true;
-		pthread_cond_broadcast(&inproc->answered);
-		error = 0;
-		break;
-	}
+	if (header.unique & WIRE_INTERRUPT_BIT)
+		error = ask_again(inproc, &header);
+	else
+		error = answer_caller(inproc, header.unique, message, size);
 	pthread_mutex_unlock(&inproc->lock);
 	return error;
+}
+
+/* Under the lock, with a message that is being read. */
+static void note_sent(struct inproc_channel *inproc, const void *message, size_t size)
+{
+	struct wire_in_header header;
+	struct caller *caller;
+
+	if (size < sizeof header)
+		return;
+	memcpy(&header, message, sizeof header);
+	caller = header.opcode == WIRE_INTERRUPT ? NULL : find_caller(inproc, header.unique);
+	if (!caller || caller->sent)
+		return;
+	caller->sent = true;
+	if (caller->interrupted)
+		enqueue_interrupt(inproc, caller->unique);
 }
 
 static size_t inproc_exchange(struct channel *channel, const void *reply, size_t reply_size, void *buffer, size_t room)
@@ -83,6 +157,7 @@ static size_t inproc_exchange(struct channel *channel, const void *reply, size_t
 			inproc->last = &inproc->first;
 		size = posted->size < room ? posted->size : room;
 		memcpy(buffer, posted->message, size);
+		note_sent(inproc, posted->message, size);
 		free(posted);
 	}
 	pthread_mutex_unlock(&inproc->lock);
@@ -157,7 +232,8 @@ int inproc_call(struct channel *channel, const void *message, size_t size, uint6
 		size_t *length)
 {
 	struct inproc_channel *inproc = (struct inproc_channel *)channel;
-	struct caller caller = {.unique = unique, .answer = answer, .room = room};
+	struct caller caller = {
+		.unique = unique, .thread = ((const struct wire_in_header *)message)->pid, .answer = answer, .room = room};
 	struct caller **at;
 	int error;
 
@@ -176,6 +252,25 @@ int inproc_call(struct channel *channel, const void *message, size_t size, uint6
 	*at = caller.next;
 	pthread_mutex_unlock(&inproc->lock);
 	*length = caller.length;
+	return error;
+}
+
+int inproc_interrupt(struct channel *channel, uint32_t thread)
+{
+	struct inproc_channel *inproc = (struct inproc_channel *)channel;
+	int error = ESRCH;
+
+	pthread_mutex_lock(&inproc->lock);
+	for (struct caller *caller = inproc->callers; caller; caller = caller->next) {
+		if (caller->thread != thread || caller->answered)
+			continue;
+		error = 0;
+		/* The kernel asks once for each request. */
+		if (caller->sent && !caller->interrupted)
+			enqueue_interrupt(inproc, caller->unique);
+		caller->interrupted = true;
+	}
+	pthread_mutex_unlock(&inproc->lock);
 	return error;
 }
 

@@ -137,7 +137,9 @@ void links_wait(struct session *session);
  * done. Where this user has no other means it returns when the service thread has freed the channel.
  */
 void cut_off(struct session *session, atomic_bool *written);
-/* The same without writing, and without the means of those who have no privilege at all. 0 or an errno value. */
+/* The end has come by force: requests are marked, and late answers waited for no longer than at an end. Calls back: without locks. */
+void cut_off_late(struct session *session);
+/* As cut_off without writing, and without the means of those who have no privilege at all. 0 or an errno value. */
 int cut_off_now(struct session *session);
 
 /* points.c, under the session's lock. */

@@ -14,6 +14,8 @@
 
 #include "component/component.h"
 #include "component/thread.h"
+#include "event/pending.h"
+#include "request/dispatch.h"
 
 /* Paths of the regular files that are open and have a name; NULL at the end, or where memory is short. */
 static char **list_open_files(struct tenon_volume *volume)
@@ -133,11 +135,24 @@ int cut_off_now(struct session *session)
 	return error;
 }
 
+void cut_off_late(struct session *session)
+{
+	pthread_mutex_lock(&session->lock);
+	/* Once it is ending, the service thread is taking the volume apart. */
+	if (session->state == SESSION_MOUNTED)
+		dispatch_mark_all(session->volume);
+	pthread_mutex_unlock(&session->lock);
+	late_end(session->volume->events.late);
+}
+
 void cut_off(struct session *session, atomic_bool *written)
 {
-	int root = open_root(session);
+	int root;
 	int error;
 
+	/* Late answers must not hold up the writing. */
+	cut_off_late(session);
+	root = open_root(session);
 	write_all_back(session, root);
 	atomic_store(written, root >= 0);
 	error = cut_off_now(session);

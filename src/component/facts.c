@@ -12,6 +12,7 @@
 
 #include "component/control.h"
 #include "component/json.h"
+#include "event/pending.h"
 #include "version.h"
 #include "wire/proto.h"
 
@@ -217,6 +218,7 @@ static void write_now(struct json *json, struct session *session)
 	struct workers *workers = &session->workers;
 	size_t nodes;
 	uint32_t handles;
+	const struct late_counts late = late_counts(volume->events.late);
 	unsigned threads;
 
 	volume_lock(volume);
@@ -230,6 +232,10 @@ static void write_now(struct json *json, struct session *session)
 	json_number(json, "workers", threads);
 	json_number(json, "idle_workers", atomic_load(&workers->idle));
 	json_number(json, "max_workers", workers->max);
+	json_number(json, "late_answers", late.waiting);
+	json_number(json, "late_answered_twice", late.twice);
+	json_number(json, "late_dropped", late.dropped);
+	json_number(json, "late_abandoned", late.abandoned);
 	json_number(json, "nodes", nodes);
 	json_number(json, "open_handles", handles);
 	json_close(json, '}');

@@ -14,7 +14,7 @@
 #include "component/component.h"
 #include "component/control.h"
 #include "component/thread.h"
-#include "request/request.h"
+#include "event/pending.h"
 
 static bool is_guid(const char *text)
 {
@@ -145,6 +145,7 @@ int session_start(struct session *session)
 	int error;
 
 	service_collect(session);
+	late_begin(volume->events.late);
 	volume->channel = session->channel;
 	session->state = SESSION_MOUNTED;
 	atomic_store(&volume->active, true);
@@ -214,6 +215,16 @@ int tenon_mount_media(tenon_volume *volume, int32_t timeout)
 	return error;
 }
 
+/* Under the volume's lock: requests that are not the engine's own, which have no number, or the program's, which have odd ones. */
+static bool callers_wait(const struct tenon_volume *volume)
+{
+	const struct event_origin *origin = volume->origins;
+
+	while (origin && (!origin->unique || (origin->unique & 1)))
+		origin = origin->next;
+	return origin != NULL;
+}
+
 static int detach(struct session *session, bool force)
 {
 	int error = 0;
@@ -223,6 +234,8 @@ static int detach(struct session *session, bool force)
 		volume_lock(session->volume);
 		if (session->volume->handles.count)
 			error = component_fail(session->volume, EBUSY, "%u files are open", session->volume->handles.count);
+		else if (callers_wait(session->volume))
+			error = component_fail(session->volume, EBUSY, "requests have not been answered");
 		volume_unlock(session->volume);
 	} else if (!session->in_process && session->state == SESSION_MOUNTED) {
 		error = points_detach_all(session, force);
@@ -244,11 +257,16 @@ int tenon_unmount_media(tenon_volume *volume, bool force_unmount)
 		return error;
 	if (!session || !component_is_mounted(volume))
 		return component_fail(volume, EINVAL, "no media is mounted");
-	if (force_unmount && !session->in_process)
+	if (force_unmount && session->in_process)
+		cut_off_late(session);
+	else if (force_unmount)
 		cut_off(session, &written);
 	error = detach(session, force_unmount);
-	if (error)
+	if (error) {
+		/* It goes on after all. */
+		late_begin(volume->events.late);
 		return error;
+	}
 	service_finish(session);
 	return 0;
 }

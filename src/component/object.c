@@ -12,6 +12,7 @@
 
 #include "component/component.h"
 #include "component/property.h"
+#include "event/pending.h"
 #include "version.h"
 
 int tenon_volume_new(tenon_volume **result, const tenon_events *events, size_t events_size, void *app_data)
@@ -23,7 +24,8 @@ int tenon_volume_new(tenon_volume **result, const tenon_events *events, size_t e
 	if (!events || events_size > sizeof volume->events.table)
 		return EINVAL;
 	volume = calloc(1, sizeof *volume);
-	if (!volume || tree_init(&volume->tree)) {
+	if (!volume || !(volume->events.late = late_new(&volume->events)) || tree_init(&volume->tree)) {
+		late_close(volume ? volume->events.late : NULL);
 		free(volume);
 		return ENOMEM;
 	}
@@ -53,6 +55,7 @@ void tenon_volume_free(tenon_volume *volume)
 	}
 	if (volume->session)
 		tenon_delete_storage(volume, true);
+	late_close(volume->events.late);
 	handles_done(&volume->handles);
 	buffers_done(&volume->buffers);
 	tree_done(&volume->tree);

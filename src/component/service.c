@@ -11,6 +11,8 @@
 #include "component/component.h"
 #include "component/control.h"
 #include "component/thread.h"
+#include "event/pending.h"
+#include "request/dispatch.h"
 
 static int fire_first(struct tenon_volume *volume)
 {
@@ -95,9 +97,19 @@ static bool was_unmounted(struct session *session)
 	return gone;
 }
 
+/*
+ * The channel has ended and nobody here wanted that. Without a master that is also what the user's last umount(8) looks like, which
+ * waits for handlers as ever: no program can wait for an answer then.
+ */
+static bool was_aborted(struct session *session)
+{
+	return session->mount.master >= 0 || !was_unmounted(session);
+}
+
 static enum sight look(struct session *session)
 {
 	enum sight sight = NOTHING_NEW;
+	bool aborted = false;
 
 	pthread_mutex_lock(&session->lock);
 	if (session->parting && !session->finish)
@@ -105,11 +117,17 @@ static enum sight look(struct session *session)
 	else if (session->finish || channel_is_over(session) || was_unmounted(session))
 		sight = OVER;
 	/* An abort leaves the mounts in the table. */
-	if (sight == OVER && !session->finish && channel_is_over(session))
+	if (sight == OVER && !session->finish && channel_is_over(session)) {
+		aborted = was_aborted(session);
 		points_detach_all(session, true);
+	}
+	if (aborted)
+		dispatch_mark_all(session->volume);
 	if (sight == OVER)
 		session->state = SESSION_ENDING;
 	pthread_mutex_unlock(&session->lock);
+	if (aborted)
+		late_end(session->volume->events.late);
 	return sight;
 }
 

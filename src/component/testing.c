@@ -171,6 +171,20 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 	return error;
 }
 
+int tenon_testing_interrupt(tenon_volume *volume, uint32_t pid)
+{
+	int error;
+
+	if (!enter(volume))
+		return ENODEV;
+	if (volume->session->in_line)
+		error = dispatch_interrupt(volume, pid) ? 0 : ESRCH;
+	else
+		error = inproc_interrupt(volume->session->channel, pid);
+	session_leave(volume->session);
+	return error;
+}
+
 int tenon_testing_set_faults(tenon_volume *volume, tenon_testing_fault *fault, void *arg)
 {
 	if (component_is_mounted(volume))

@@ -22,9 +22,23 @@
 /* A thread that its handler has refused is not tried again at once. */
 #define REFUSED_SECONDS 1
 
+enum order {
+	BEGIN,
+	/* Somebody may be parked soon, and then this one fetches in its place. */
+	HOLD,
+	NOT_NEEDED,
+};
+
 /* A thread and the memory it works in. */
 struct worker {
 	struct workers *workers;
+	bool fetches;
+	/* Under the lock of workers. */
+	enum order order;
+	/* This thread's own: who is to fetch while it is parked, and whether it ever was. */
+	struct worker *spare;
+	bool was_parked;
+	struct event_waiting waiting;
 	/* One message; NULL for runners. */
 	void *message;
 	size_t room;
@@ -40,6 +54,10 @@ static void worker_free(struct worker *worker)
 	free(worker);
 }
 
+static int prepare_to_park(void *arg);
+static void park(void *arg, bool waits);
+static void unpark(void *arg);
+
 static struct worker *worker_new(struct workers *workers, bool fetches)
 {
 	struct worker *worker = calloc(1, sizeof *worker);
@@ -47,6 +65,8 @@ static struct worker *worker_new(struct workers *workers, bool fetches)
 	if (!worker)
 		return NULL;
 	worker->workers = workers;
+	worker->fetches = fetches;
+	worker->waiting = (struct event_waiting){.prepare = prepare_to_park, .begin = park, .end = unpark, .arg = worker};
 	worker->room = CHANNEL_BODY_MAX + CHANNEL_HEADER_ROOM;
 	if (fetches)
 		worker->message = buffers_get(&workers->volume->buffers);
@@ -72,8 +92,8 @@ static bool was_refused_lately(const struct workers *workers)
 	return workers->refusal && now.tv_sec <= workers->refused_until;
 }
 
-/* Starts one more thread and counts it. Under the lock. 0 or an errno value. */
-static int start_worker(struct workers *workers, bool fetches)
+/* Starts one more thread, with its first order, and counts it. Under the lock. 0 or an errno value. */
+static int start_ordered(struct workers *workers, bool fetches, enum order order, struct worker **started)
 {
 	struct worker *worker;
 	int error;
@@ -83,14 +103,31 @@ static int start_worker(struct workers *workers, bool fetches)
 	worker = worker_new(workers, fetches);
 	if (!worker)
 		return ENOMEM;
+	worker->order = order;
 	error = thread_start(NULL, fetches ? fetcher_main : runner_main, worker);
-	if (error)
+	if (error) {
 		worker_free(worker);
-	else if (fetches)
+		return error;
+	}
+	if (fetches)
 		workers->fetchers++;
 	else
 		workers->runners++;
-	return error;
+	*started = worker;
+	return 0;
+}
+
+static int start_worker(struct workers *workers, bool fetches)
+{
+	struct worker *started;
+
+	return start_ordered(workers, fetches, BEGIN, &started);
+}
+
+/* Under the lock: fetchers that count against the limit. */
+static unsigned counted(const struct workers *workers)
+{
+	return workers->fetchers - workers->parked_fetchers - workers->uncounted;
 }
 
 static struct waiter *take_ready(struct workers *workers)
@@ -120,10 +157,13 @@ static void call_runners(struct workers *workers, unsigned own)
 	wanted -= own;
 	if (workers->idle_runners)
 		pthread_cond_broadcast(&workers->changed);
-	for (unsigned there = workers->idle_runners; there < wanted && workers->runners < workers->max; there++) {
-		/* Without runners the caller comes to them in its own time. */
-		if (start_worker(workers, false))
+	for (unsigned there = workers->idle_runners; there < wanted && workers->runners - workers->parked_runners < workers->max;
+	     there++) {
+		/* Without runners the caller comes to them in its own time, or whoever fetches. */
+		if (start_worker(workers, false)) {
+			atomic_store(&workers->orphans, true);
 			return;
+		}
 	}
 }
 
@@ -147,38 +187,27 @@ static void send_reply(struct workers *workers, const struct dispatched *done, s
 	workers->channel->ops->send(workers->channel, message, size);
 }
 
-static void begin_one(struct workers *workers)
-{
-	if (workers->is_serialized)
-		pthread_mutex_lock(&workers->one);
-}
-
-static void end_one(struct workers *workers)
-{
-	if (workers->is_serialized)
-		pthread_mutex_unlock(&workers->one);
-}
-
 static void run_ready(struct workers *workers, struct reply *reply)
 {
 	struct waiter *waiter;
 
 	while ((waiter = take_ready(workers))) {
-		struct dispatched done;
+		struct dispatched done = dispatch_ready(waiter, reply);
 
-		begin_one(workers);
-		done = dispatch_ready(waiter, reply);
-		end_one(workers);
 		if (done.result == DISPATCH_DONE)
 			send_reply(workers, &done, reply);
 		put_ready(workers, done.ready, 1);
 	}
 }
 
+/* How a worker has come to its end. */
+enum how { NOT_USED, TOO_MANY, SUPERSEDED, CHANNEL_ENDED };
+
 /* Counts this thread out: nothing of workers may be touched afterwards. */
-static void leave(struct worker *worker, bool fetches, bool ended)
+static void leave(struct worker *worker, enum how how)
 {
 	struct workers *workers = worker->workers;
+	bool fetches = worker->fetches;
 
 	worker_free(worker);
 	pthread_mutex_lock(&workers->lock);
@@ -186,8 +215,9 @@ static void leave(struct worker *worker, bool fetches, bool ended)
 		workers->fetchers--;
 	else
 		workers->runners--;
-	workers->ended |= ended;
-	if (ended)
+	workers->uncounted -= how == NOT_USED || how == SUPERSEDED;
+	workers->ended |= how == CHANNEL_ENDED;
+	if (how == CHANNEL_ENDED)
 		eventfd_write(workers->wake, 1);
 	pthread_cond_broadcast(&workers->changed);
 	pthread_mutex_unlock(&workers->lock);
@@ -241,9 +271,10 @@ static void *runner_main(void *arg)
 	bool patient = begin(workers, false);
 
 	if (!patient) {
-		leave(worker, false, false);
+		leave(worker, TOO_MANY);
 		return NULL;
 	}
+	event_set_waiting(&worker->waiting);
 	while (patient) {
 		struct timespec until;
 
@@ -259,8 +290,9 @@ static void *runner_main(void *arg)
 		workers->begun_runners -= !patient;
 		pthread_mutex_unlock(&workers->lock);
 	}
+	event_set_waiting(NULL);
 	finish(workers);
-	leave(worker, false, false);
+	leave(worker, TOO_MANY);
 	return NULL;
 }
 
@@ -268,7 +300,7 @@ static void *runner_main(void *arg)
 static void grow(struct workers *workers)
 {
 	pthread_mutex_lock(&workers->lock);
-	if (workers->fetchers < workers->max && !workers->ended)
+	if (counted(workers) < workers->max && !workers->ended)
 		start_worker(workers, true);
 	pthread_mutex_unlock(&workers->lock);
 }
@@ -286,22 +318,135 @@ static bool is_spare(struct workers *workers)
 	return spare;
 }
 
+/* Handlers, and those who are told that their caller was interrupted, may take long. */
 static bool is_work(const void *message)
 {
 	const struct wire_in_header *header = message;
 
-	return !wire_is_one_way(header->opcode);
+	return !wire_is_one_way(header->opcode) || header->opcode == WIRE_INTERRUPT;
+}
+
+/*
+ * An event is put off on this thread, which will be parked. Where it is the last one that fetches, another must be sure to take its place: a
+ * pool that reads no message hears of no interrupt and no end. It starts now, while there is still another way, and begins with the wait.
+ */
+static int prepare_to_park(void *arg)
+{
+	struct worker *worker = arg;
+	struct workers *workers = worker->workers;
+	int error = 0;
+
+	if (!worker->fetches || worker->spare || atomic_load(&workers->idle))
+		return 0;
+	pthread_mutex_lock(&workers->lock);
+	if (!workers->ended) {
+		error = start_ordered(workers, true, HOLD, &worker->spare);
+		if (!error)
+			workers->uncounted++;
+	}
+	pthread_mutex_unlock(&workers->lock);
+	return error;
+}
+
+/* Under the lock: somebody else fetches, if there may be one more. */
+static void replace(struct workers *workers, struct worker *spare)
+{
+	bool wanted = counted(workers) < workers->max && !workers->ended;
+
+	if (spare) {
+		spare->order = wanted ? BEGIN : NOT_NEEDED;
+		workers->uncounted -= wanted;
+		pthread_cond_broadcast(&workers->changed);
+	} else if (wanted && !atomic_load(&workers->idle)) {
+		/* Not the last one: whoever was that has prepared. */
+		start_worker(workers, true);
+	}
+}
+
+/* Under the lock: somebody else runs what is ready. */
+static void leave_ready(struct workers *workers)
+{
+	if (!workers->ready)
+		return;
+	if (workers->idle_runners)
+		pthread_cond_broadcast(&workers->changed);
+	else if (workers->runners - workers->parked_runners < workers->max && start_worker(workers, false))
+		atomic_store(&workers->orphans, true);
+}
+
+static void park(void *arg, bool waits)
+{
+	struct worker *worker = arg;
+	struct workers *workers = worker->workers;
+	struct worker *spare = worker->spare;
+
+	worker->spare = NULL;
+	pthread_mutex_lock(&workers->lock);
+	if (waits) {
+		worker->was_parked = true;
+		if (worker->fetches)
+			workers->parked_fetchers++;
+		else
+			workers->parked_runners++;
+		if (worker->fetches)
+			replace(workers, spare);
+		leave_ready(workers);
+	} else if (spare) {
+		spare->order = NOT_NEEDED;
+		pthread_cond_broadcast(&workers->changed);
+	}
+	pthread_mutex_unlock(&workers->lock);
+}
+
+static void unpark(void *arg)
+{
+	struct worker *worker = arg;
+	struct workers *workers = worker->workers;
+
+	pthread_mutex_lock(&workers->lock);
+	if (worker->fetches)
+		workers->parked_fetchers--;
+	else
+		workers->parked_runners--;
+	pthread_mutex_unlock(&workers->lock);
+}
+
+/* A thread that was parked and finds its place taken ends. It counts no more from here on, so that two of them do not both go. */
+static bool is_superseded(struct worker *worker)
+{
+	struct workers *workers = worker->workers;
+	bool superseded;
+
+	if (!worker->was_parked)
+		return false;
+	worker->was_parked = false;
+	pthread_mutex_lock(&workers->lock);
+	superseded = counted(workers) > workers->max;
+	workers->uncounted += superseded;
+	pthread_mutex_unlock(&workers->lock);
+	return superseded;
+}
+
+/* Waits until a held thread has got its order. False: it is not needed, and has not begun. */
+static bool is_needed(struct worker *worker)
+{
+	struct workers *workers = worker->workers;
+	bool needed;
+
+	pthread_mutex_lock(&workers->lock);
+	while (worker->order == HOLD)
+		pthread_cond_wait(&workers->changed, &workers->lock);
+	needed = worker->order == BEGIN;
+	pthread_mutex_unlock(&workers->lock);
+	return needed;
 }
 
 /* Serves one message: the reply that is still to be sent, of *size bytes, or NULL. */
 static const void *serve(struct worker *worker, size_t got, size_t *size)
 {
 	struct workers *workers = worker->workers;
-	struct dispatched done;
+	struct dispatched done = dispatch_message(workers->volume, &worker->message, got, &worker->reply);
 
-	begin_one(workers);
-	done = dispatch_message(workers->volume, &worker->message, got, &worker->reply);
-	end_one(workers);
 	if (done.result == DISPATCH_DONE && !done.ready)
 		return dispatch_reply(&done, &worker->reply, size);
 	if (done.result == DISPATCH_DONE)
@@ -311,8 +456,14 @@ static const void *serve(struct worker *worker, size_t got, size_t *size)
 	return NULL;
 }
 
-/* Until the channel ends (true) or there are too many of us. */
-static bool fetch(struct worker *worker)
+/* Runs what was ready when nobody could be started for it. */
+static void run_orphans(struct worker *worker)
+{
+	atomic_store(&worker->workers->orphans, false);
+	run_ready(worker->workers, &worker->reply);
+}
+
+static enum how fetch(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
 	struct channel *channel = workers->channel;
@@ -320,6 +471,7 @@ static bool fetch(struct worker *worker)
 	size_t size = 0;
 
 	for (;;) {
+		bool superseded;
 		size_t got;
 
 		atomic_fetch_add(&workers->idle, 1);
@@ -327,12 +479,19 @@ static bool fetch(struct worker *worker)
 		if (atomic_fetch_sub(&workers->idle, 1) == 1 && got && is_work(worker->message))
 			grow(workers);
 		if (!got)
-			return true;
+			return CHANNEL_ENDED;
 		reply = serve(worker, got, &size);
-		if (is_spare(workers)) {
+		if (__builtin_expect(atomic_load_explicit(&workers->orphans, memory_order_relaxed), 0)) {
 			if (reply)
 				channel->ops->send(channel, reply, size);
-			return false;
+			reply = NULL;
+			run_orphans(worker);
+		}
+		superseded = is_superseded(worker);
+		if (superseded || is_spare(workers)) {
+			if (reply)
+				channel->ops->send(channel, reply, size);
+			return superseded ? SUPERSEDED : TOO_MANY;
 		}
 	}
 }
@@ -340,13 +499,21 @@ static bool fetch(struct worker *worker)
 static void *fetcher_main(void *arg)
 {
 	struct worker *worker = arg;
-	bool ended = false;
+	enum how how = TOO_MANY;
 
+	if (!is_needed(worker)) {
+		leave(worker, NOT_USED);
+		return NULL;
+	}
 	if (begin(worker->workers, true)) {
-		ended = fetch(worker);
+		/* Not while it begins or ends: a thread for its thread would follow, and so on. */
+		event_set_waiting(&worker->waiting);
+		how = fetch(worker);
+		run_orphans(worker);
+		event_set_waiting(NULL);
 		finish(worker->workers);
 	}
-	leave(worker, true, ended);
+	leave(worker, how);
 	return NULL;
 }
 
@@ -366,13 +533,14 @@ int workers_start(struct workers *workers, struct tenon_volume *volume, struct c
 
 	memset(workers, 0, sizeof *workers);
 	pthread_mutex_init(&workers->lock, NULL);
-	pthread_mutex_init(&workers->one, NULL);
 	pthread_cond_init(&workers->changed, NULL);
 	workers->volume = volume;
 	workers->channel = channel;
 	workers->wake = wake;
 	workers->ready_last = &workers->ready;
-	workers->is_serialized = volume->properties.serialize_events;
+	volume_lock(volume);
+	volume->gate.one_at_a_time = volume->properties.serialize_events;
+	volume_unlock(volume);
 	if (any)
 		set_limits(workers, &volume->properties);
 	pthread_mutex_lock(&workers->lock);
@@ -448,6 +616,5 @@ void workers_join(struct workers *workers)
 {
 	workers_wait(workers);
 	pthread_cond_destroy(&workers->changed);
-	pthread_mutex_destroy(&workers->one);
 	pthread_mutex_destroy(&workers->lock);
 }

@@ -26,6 +26,8 @@ struct workers {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned fetchers;
+	/* Of these, those that have no work yet or no more: held back until one is parked, or about to end. */
+	unsigned uncounted;
 	/* Fetchers that worker_thread_creation has not refused, so far: looked at while the first ones start. */
 	unsigned begun;
 	/* What it answered last to one that it has refused, 0 for none; and until when (CLOCK_MONOTONIC) none is tried. */
@@ -37,13 +39,15 @@ struct workers {
 	unsigned idle_runners;
 	/* Threads of the program's whose requests a runner must be there for. */
 	unsigned guests;
+	/* Of both, those that wait for a late answer: they do not count against max. */
+	unsigned parked_fetchers;
+	unsigned parked_runners;
 	struct waiter *ready;
 	struct waiter **ready_last;
+	/* There are ready requests and may be nobody to run them: fetchers look when they have done their own. */
+	atomic_bool orphans;
 	/* The channel has ended. */
 	bool ended;
-	/* With serialize_events: held while a request runs, for a guest's runs beside the one fetcher. */
-	pthread_mutex_t one;
-	bool is_serialized;
 };
 
 /* Starts the first workers, where there are to be any, and waits until they are ready. 0 or an errno value; then there are none. */

@@ -11,7 +11,9 @@
 #include <string.h>
 
 /* Per thread, not per process: a handler may use another volume. */
-static _Thread_local const struct event_scope *innermost;
+static _Thread_local struct event_scope *innermost;
+static _Thread_local const struct event_source *called_back;
+static _Thread_local const struct event_waiting *current_waiting;
 static _Thread_local const struct event_origin *current_origin;
 
 /* Asks the test before or after the handler; what it said before stays said. */
@@ -48,9 +50,33 @@ const struct event_scope *event_current(const struct event_source *source)
 	return scope;
 }
 
+struct event_scope *event_find(const void *event)
+{
+	struct event_scope *scope = innermost;
+
+	while (scope && scope->event != event)
+		scope = scope->outer;
+	return scope;
+}
+
 bool event_is_inside(const struct event_source *source)
 {
-	return event_current(source);
+	return event_current(source) || called_back == source;
+}
+
+void event_set_called_back(const struct event_source *source)
+{
+	called_back = source;
+}
+
+void event_set_waiting(const struct event_waiting *waiting)
+{
+	current_waiting = waiting;
+}
+
+const struct event_waiting *event_waiting(void)
+{
+	return current_waiting;
 }
 
 static const struct {
@@ -116,11 +142,10 @@ int event_leave(struct event_source *source, struct event_scope *scope, int code
 {
 	const char *meant;
 
-	if (__builtin_expect(source->fault != NULL, 0)) {
+	if (__builtin_expect(source->fault != NULL, 0))
 		ask_test(source, scope, true);
-		if (scope->fault)
-			code = scope->fault;
-	}
+	if (__builtin_expect(scope->fault != 0, 0))
+		code = scope->fault;
 	innermost = scope->outer;
 	/* To the kernel it would mean that it need never ask again, for any file: no open, no flush, no fsync. */
 	if (code == ENOSYS)

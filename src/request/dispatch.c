@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/pending.h"
 #include "request/own.h"
 
 #define SERVED(op, name) [WIRE_##op] = {need_##name, run_##name, false}
@@ -68,6 +69,33 @@ static bool take_buffer(struct request *copy, void **message, size_t size)
 	return true;
 }
 
+void request_enlist(struct request *request)
+{
+	const struct wire_in_header *header = &request->wire.header;
+	struct event_origin *origin = &request->origin;
+	struct event_origin **first = &request->volume->origins;
+
+	origin->unique = header->unique;
+	origin->uid = header->uid;
+	origin->gid = header->gid;
+	origin->thread = header->pid;
+	origin->next = *first;
+	origin->back = first;
+	if (*first)
+		(*first)->back = &origin->next;
+	*first = origin;
+}
+
+/* Under the lock. */
+static void delist(struct request *request)
+{
+	struct event_origin *origin = &request->origin;
+
+	*origin->back = origin->next;
+	if (origin->next)
+		origin->next->back = origin->back;
+}
+
 static struct request *request_copy(const struct request *request, void **message, size_t size)
 {
 	struct request *copy = calloc(1, sizeof *copy);
@@ -99,13 +127,10 @@ static void need_again(struct request *request)
 
 static int run_family(struct request *request)
 {
-	const struct wire_in_header *header = &request->wire.header;
 	const struct family *family = request->family;
 	const struct event_origin *outer = event_set_origin(&request->origin);
 	int error;
 
-	request->origin =
-		(struct event_origin){.unique = header->unique, .uid = header->uid, .gid = header->gid, .thread = header->pid};
 	if (family->names)
 		atomic_fetch_add(&request->volume->names_changed, 1);
 	request->names_changed = atomic_load(&request->volume->names_changed);
@@ -137,7 +162,8 @@ static struct dispatched run(struct request *request)
 	if (done.error)
 		request->reply->length = 0;
 	volume_lock(volume);
-	gate_release(&volume->tree, &request->waiter.claim);
+	delist(request);
+	gate_release(&volume->gate, &volume->tree, &request->waiter.claim);
 	done.ready = gate_scan(&volume->gate, &volume->tree);
 	volume_unlock(volume);
 	return done;
@@ -149,12 +175,16 @@ static struct dispatched wait_for_turn(struct request *request, void **message, 
 	struct request *copy = request_copy(request, message, size);
 	struct dispatched done = {.result = DISPATCH_WAITS, .unique = request->wire.header.unique};
 
+	volume_lock(volume);
+	delist(request);
 	if (!copy) {
+		volume_unlock(volume);
 		done.result = DISPATCH_DONE;
 		done.error = ENOMEM;
 		return done;
 	}
-	volume_lock(volume);
+	request_enlist(copy);
+	atomic_store(&copy->origin.cancelled, atomic_load(&request->origin.cancelled));
 	need_again(copy);
 	gate_wait(&volume->gate, &copy->waiter);
 	/* What it waits for may have ended meanwhile. */
@@ -171,6 +201,7 @@ static struct dispatched serve(struct tenon_volume *volume, const struct wire_re
 
 	claim_init(&request.waiter.claim);
 	volume_lock(volume);
+	request_enlist(&request);
 	request.family->need(&request, &request.waiter.needs);
 	may_run = gate_try(&volume->gate, &volume->tree, &request.waiter.needs, &request.waiter.claim);
 	volume_unlock(volume);
@@ -246,6 +277,61 @@ static struct waiter *forget(struct tenon_volume *volume, const struct wire_requ
 	return ready;
 }
 
+/* True where the request is one that runs or waits, and has not been answered. */
+static bool mark_cancelled(struct tenon_volume *volume, uint64_t unique)
+{
+	struct event_origin *origin;
+
+	volume_lock(volume);
+	/* The engine's own requests have no number. */
+	origin = unique ? volume->origins : NULL;
+	while (origin && origin->unique != unique)
+		origin = origin->next;
+	if (origin)
+		atomic_store(&origin->cancelled, true);
+	volume_unlock(volume);
+	return origin;
+}
+
+/*
+ * The caller of a request has got a signal. What becomes of the request is its handlers' decision. One that is not known may have been
+ * read by another worker a moment ago: EAGAIN makes the kernel ask again, unless it has been answered.
+ */
+static int interrupt(struct tenon_volume *volume, const struct wire_request *wire)
+{
+	uint64_t unique = ((const struct wire_interrupt_in *)wire->arg)->unique;
+
+	if (!mark_cancelled(volume, unique))
+		return EAGAIN;
+	late_cancel(volume->events.late, unique);
+	return 0;
+}
+
+void dispatch_mark_all(struct tenon_volume *volume)
+{
+	volume_lock(volume);
+	for (struct event_origin *origin = volume->origins; origin; origin = origin->next)
+		atomic_store(&origin->cancelled, true);
+	volume_unlock(volume);
+}
+
+bool dispatch_interrupt(struct tenon_volume *volume, uint32_t thread)
+{
+	struct event_origin *origin;
+	uint64_t unique = 0;
+
+	volume_lock(volume);
+	for (origin = volume->origins; origin; origin = origin->next) {
+		if (origin->thread == thread && origin->unique)
+			unique = origin->unique;
+	}
+	volume_unlock(volume);
+	if (!mark_cancelled(volume, unique))
+		return false;
+	late_cancel(volume->events.late, unique);
+	return true;
+}
+
 struct dispatched dispatch_message(struct tenon_volume *volume, void **message, size_t size, struct reply *reply)
 {
 	struct dispatched done = {.result = DISPATCH_DONE};
@@ -267,6 +353,8 @@ struct dispatched dispatch_message(struct tenon_volume *volume, void **message, 
 		done.result = DISPATCH_SILENT;
 		if (wire.header.opcode != WIRE_INTERRUPT)
 			done.ready = forget(volume, &wire, reply);
+		else if (interrupt(volume, &wire) && (wire.header.unique & WIRE_INTERRUPT_BIT))
+			done = (struct dispatched){.result = DISPATCH_DONE, .unique = wire.header.unique, .error = EAGAIN};
 		return done;
 	}
 	if (!families[wire.header.opcode].run) {

@@ -34,6 +34,12 @@ struct dispatched dispatch_message(struct tenon_volume *volume, void **message, 
 /* Runs a request that has waited, and frees it. */
 struct dispatched dispatch_ready(struct waiter *waiter, struct reply *reply);
 
+/* Nobody waits for any request any more: marks all that run or wait. */
+void dispatch_mark_all(struct tenon_volume *volume);
+
+/* Interrupts a request of that thread, where no message can come through. False: it has none. */
+bool dispatch_interrupt(struct tenon_volume *volume, uint32_t thread);
+
 /* Puts the header before the answer's body: what is to be sent, *size bytes. */
 const void *dispatch_reply(const struct dispatched *done, struct reply *reply, size_t *size);
 

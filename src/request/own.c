@@ -95,6 +95,7 @@ struct waiter *own_request_send(struct own_request *own)
 	struct waiter *ready;
 
 	volume_lock(volume);
+	request_enlist(&own->request);
 	own->request.family->need(&own->request, &own->request.waiter.needs);
 	gate_wait(&volume->gate, &own->request.waiter);
 	ready = gate_scan(&volume->gate, &volume->tree);

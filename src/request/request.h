@@ -48,6 +48,9 @@ struct family {
 	bool names;
 };
 
+/* Under the lock, once for each: from now on until it has run interrupts find it, and events say whose it is. */
+void request_enlist(struct request *request);
+
 /* Room for the answer's body, zeroed; NULL never: fixed parts always fit. */
 void *reply_body(struct request *request, size_t size);
 

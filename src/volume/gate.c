@@ -16,6 +16,7 @@ void gate_init(struct gate *gate)
 	gate->first = NULL;
 	gate->last = &gate->first;
 	gate->scan = 1;
+	gate->one_at_a_time = gate->taken = false;
 }
 
 static unsigned marks(const struct gate *gate, const struct node *node)
@@ -161,6 +162,8 @@ static bool turn_is_free(const struct gate *gate, const struct node *node, bool 
 
 static bool is_free(const struct gate *gate, const struct claim *claim)
 {
+	if (gate->taken)
+		return false;
 	if (!chain_is_free(gate, claim) || !move_is_free(gate, claim->moving[0]) || !move_is_free(gate, claim->moving[1]))
 		return false;
 	for (int i = 0; i < 3; i++) {
@@ -205,6 +208,7 @@ bool gate_try(struct gate *gate, struct tree *tree, const struct needs *needs, s
 	if (!is_free(gate, claim))
 		return false;
 	take(claim);
+	claim->only = gate->taken = gate->one_at_a_time;
 	return true;
 }
 
@@ -278,8 +282,10 @@ bool gate_take_turn(struct claim *claim, struct node *node)
 	return true;
 }
 
-void gate_release(struct tree *tree, struct claim *claim)
+void gate_release(struct gate *gate, struct tree *tree, struct claim *claim)
 {
+	if (claim->only)
+		gate->taken = false;
 	for (int i = 0; i < 3; i++) {
 		if (claim->turn[i])
 			claim->turn[i]->serial = claim->shared ? claim->turn[i]->serial - 1 : 0;

@@ -43,6 +43,8 @@ struct claim {
 	struct node *moving[2];
 	struct node *turn[3];
 	bool shared;
+	/* Counted as the gate's one that runs. */
+	bool only;
 	/* No memory for the chain: nothing is held. */
 	bool failed;
 	/* A path leads through what is to be moved, which the kernel never asks for. */
@@ -60,6 +62,9 @@ struct gate {
 	struct waiter *first;
 	struct waiter **last;
 	uint32_t scan;
+	/* One request after another, whatever it is about; and whether one runs. */
+	bool one_at_a_time;
+	bool taken;
 };
 
 void gate_init(struct gate *gate);
@@ -87,6 +92,6 @@ bool gate_holds(const struct claim *claim, const struct node *node);
 bool gate_take_turn(struct claim *claim, struct node *node);
 
 /* Gives back what claim holds; it is then as from claim_init. */
-void gate_release(struct tree *tree, struct claim *claim);
+void gate_release(struct gate *gate, struct tree *tree, struct claim *claim);
 
 #endif

@@ -48,9 +48,11 @@ struct tenon_volume {
 	/* Fixed while the media is mounted. */
 	struct properties properties;
 	struct negotiated negotiated;
-	/* All three under tree.lock. */
+	/* These four under tree.lock. */
 	struct tree tree;
 	struct gate gate;
+	/* Requests that run or wait. */
+	struct event_origin *origins;
 	struct handles handles;
 	/* Has a lock of its own. */
 	struct buffers buffers;

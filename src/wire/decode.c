@@ -47,7 +47,7 @@ static const struct shape shapes[WIRE_OPCODE_COUNT] = {
 	SHAPE(RELEASEDIR, sizeof(struct wire_release_in), 0),
 	SHAPE(FSYNCDIR, sizeof(struct wire_fsync_in), 0),
 	SHAPE(CREATE, sizeof(struct wire_create_in), 1),
-	SHAPE(INTERRUPT, 8, 0),
+	SHAPE(INTERRUPT, sizeof(struct wire_interrupt_in), 0),
 	SHAPE(DESTROY, 0, 0),
 	SHAPE(IOCTL, sizeof(struct wire_ioctl_in), 0),
 	SHAPE(BATCH_FORGET, sizeof(struct wire_batch_forget_in), 0),

@@ -215,6 +215,14 @@ struct wire_statx_out {
 	struct wire_statx stat;
 };
 
+/* The header's own number is the request's with this bit. */
+#define WIRE_INTERRUPT_BIT 1u
+
+struct wire_interrupt_in {
+	/* The request whose caller has got a signal. */
+	uint64_t unique;
+};
+
 struct wire_forget_in {
 	uint64_t nlookup;
 };

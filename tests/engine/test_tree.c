@@ -317,12 +317,12 @@ static void reads_share_and_writes_do_not(void **state)
 	assert_true(try(fix, &read_f, &one));
 	assert_true(try(fix, &read_f, &two));
 	assert_false(try(fix, &write_f, &three));
-	gate_release(&fix->tree, &one);
+	gate_release(&fix->gate, &fix->tree, &one);
 	assert_false(try(fix, &write_f, &three));
-	gate_release(&fix->tree, &two);
+	gate_release(&fix->gate, &fix->tree, &two);
 	assert_true(try(fix, &write_f, &three));
 	assert_false(try(fix, &read_f, &one));
-	gate_release(&fix->tree, &three);
+	gate_release(&fix->gate, &fix->tree, &three);
 }
 
 static void a_move_waits_for_paths_through_it(void **state)
@@ -332,10 +332,10 @@ static void a_move_waits_for_paths_through_it(void **state)
 
 	assert_true(try(fix, &read_f, &one));
 	assert_false(try(fix, &move_e, &two));
-	gate_release(&fix->tree, &one);
+	gate_release(&fix->gate, &fix->tree, &one);
 	assert_true(try(fix, &move_e, &two));
 	assert_false(try(fix, &read_f, &one));
-	gate_release(&fix->tree, &two);
+	gate_release(&fix->gate, &fix->tree, &two);
 	assert_int_equal(fix->d->busy + fix->e->busy + fix->f->busy, 0);
 }
 
@@ -356,16 +356,16 @@ static void waiting_is_fair(void **state)
 	assert_false(try(fix, &read_f, &two));
 	gate_wait(&fix->gate, &read);
 	assert_null(gate_scan(&fix->gate, &fix->tree));
-	gate_release(&fix->tree, &one);
+	gate_release(&fix->gate, &fix->tree, &one);
 	ready = gate_scan(&fix->gate, &fix->tree);
 	assert_ptr_equal(ready, &move);
 	assert_null(ready->next);
 	tree_move(&fix->tree, fix->d, "e", fix->tree.root, tree_new_name(&fix->tree, "h"));
-	gate_release(&fix->tree, &move.claim);
+	gate_release(&fix->gate, &fix->tree, &move.claim);
 	ready = gate_scan(&fix->gate, &fix->tree);
 	assert_ptr_equal(ready, &read);
 	assert_path(fix, fix->f, "/h/f");
-	gate_release(&fix->tree, &read.claim);
+	gate_release(&fix->gate, &fix->tree, &read.claim);
 	assert_null(fix->gate.first);
 }
 
@@ -377,7 +377,7 @@ static void a_claim_gives_back_what_it_took(void **state)
 	assert_true(try(fix, &read_f, &claim));
 	/* The drive says that /d is something else now: what runs below must still end in balance. */
 	tree_unpin(&fix->tree, bind(fix, fix->tree.root, "d", 99, S_IFREG));
-	gate_release(&fix->tree, &claim);
+	gate_release(&fix->gate, &fix->tree, &claim);
 	assert_int_equal(fix->d->busy + fix->e->busy + fix->f->busy, 0);
 }
 
@@ -389,7 +389,7 @@ static void a_move_into_itself_is_told_apart(void **state)
 
 	assert_true(try(fix, &needs, &claim));
 	assert_true(claim.through_itself);
-	gate_release(&fix->tree, &claim);
+	gate_release(&fix->gate, &fix->tree, &claim);
 	assert_int_equal(fix->d->busy, 0);
 	assert_false(fix->d->moving);
 }
@@ -409,7 +409,7 @@ static void deep_paths_are_held_whole(void **state)
 	assert_true(try(fix, &needs, &claim));
 	for (uint64_t i = 0; i < 100; i++)
 		assert_int_equal(tree_node(&fix->tree, 1000 + i)->busy, 1);
-	gate_release(&fix->tree, &claim);
+	gate_release(&fix->gate, &fix->tree, &claim);
 	for (uint64_t i = 0; i < 100; i++)
 		assert_int_equal(tree_node(&fix->tree, 1000 + i)->busy, 0);
 }

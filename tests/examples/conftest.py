@@ -31,7 +31,7 @@ def installed(tmp_path_factory) -> Iterator[Installed]:
     if option("b_sanitize") != "none":
         pytest.skip("a library with sanitizers cannot be linked into a program without")
     copy = Installed(tmp_path_factory.mktemp("installed"))
-    programs = ["hello", "numbered", *(["hello-cc"] if shutil.which("c++") else [])]
+    programs = ["hello", "late", "numbered", *(["hello-cc"] if shutil.which("c++") else [])]
     subprocess.run(["make", "-C", copy.examples, *programs, "CFLAGS=-Wall -Wextra -Wno-unused-parameter -Werror", "CXXFLAGS=-Wall -Wextra -Werror"],
                    check=True, env=copy.environment, stdout=subprocess.DEVNULL, timeout=120)
     yield copy

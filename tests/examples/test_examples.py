@@ -67,3 +67,23 @@ def test_pages_show_what_compiles(page) -> None:
         done = subprocess.run(["cc", "-x", "c", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror", "-fsyntax-only",
                                "-I", REPOSITORY / "include", "-I", BUILD / "include", "-"], input=program, text=True, capture_output=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_document_shows_late() -> None:
+    program = re.search(r"```c\n(.*?)```", (REPOSITORY / "docs" / "late-answers.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert program and program[1] == (REPOSITORY / "examples" / "late.c").read_text(encoding="utf-8")
+
+
+def test_late(base, need) -> None:
+    need("root", os.geteuid() == 0, "mounting needs root")
+    need("mount", os.path.exists("/dev/fuse"), "no /dev/fuse")
+    point = base.fresh("late")
+    with subprocess.Popen([BUILD / "examples" / "late", point], stdin=subprocess.DEVNULL) as program:
+        try:
+            wait_mounted(point, program)
+            assert (point / "late.txt").read_bytes() == b"Better late than never.\n"
+            subprocess.run(["umount", point], check=True, timeout=PATIENCE)
+            assert program.wait(PATIENCE) == 0
+        finally:
+            if program.poll() is None:
+                program.kill()
