@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from parity.places import REPOSITORY, Place
+from parity.places import REPOSITORY, Place, tenon_command
 
 THOROUGH = bool(os.environ.get("TENON_THOROUGH"))
 SEED = int(os.environ.get("TENON_SEED") or random.randrange(1 << 32))
@@ -114,13 +114,17 @@ def test_the_calls_are_those_of_the_seed(tmpfs: Place, work, tmp_path: Path) -> 
 
 
 def links_agree(root: Path, names: list[Name]) -> None:
-    """So does the drive's own list of each file's names."""
+    """So does the drive's own list of each file's names, read by us and by the command."""
     expected: dict[int, list[str]] = {}
     for name in names:
         expected.setdefault(name.tag, []).append(f"/{root.name}/{name.path}")
     for name in names:
         value = os.getxattr(root / name.path, "tenon.links", follow_symlinks=False)
         assert sorted(value.decode().splitlines()) == sorted(expected[name.tag]), name
+    for paths in expected.values():
+        told = subprocess.run([tenon_command(), "links", "-0", f"{root.parent}{paths[-1]}"], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=PATIENCE, check=True)
+        assert sorted(told.stdout.split(b"\0")[:-1]) == sorted(os.fsencode(f"{root.parent}{path}") for path in paths)
 
 
 def tables_agree(vault: Path, folder: str, names: list[Name]) -> None:
