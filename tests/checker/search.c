@@ -6,6 +6,7 @@
  */
 #include "search.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,9 +111,17 @@ static bool is_done(const struct frame *frame, size_t call)
 	return frame->done[call / 64] >> call % 64 & 1;
 }
 
+/* States of any size lie one behind the other, each where a structure may lie. */
+static size_t stride(const struct search *search)
+{
+	const size_t unit = _Alignof(max_align_t);
+
+	return (search->state_size + unit - 1) / unit * unit;
+}
+
 static void *state_at(const struct search *search, const struct stack *stack, size_t depth)
 {
-	return stack->states + depth * search->state_size;
+	return stack->states + depth * stride(search);
 }
 
 static void make_room(const struct search *search, struct stack *stack)
@@ -121,7 +130,7 @@ static void make_room(const struct search *search, struct stack *stack)
 		return;
 	stack->room = stack->room ? 2 * stack->room : 64;
 	stack->frames = sure(realloc(stack->frames, stack->room * sizeof *stack->frames));
-	stack->states = sure(realloc(stack->states, stack->room * search->state_size));
+	stack->states = sure(realloc(stack->states, stack->room * stride(search)));
 }
 
 /* The calls by their ends. */
