@@ -94,6 +94,9 @@ static int ask_both(struct request *request, const struct doubt *doubt, struct f
 	    ((before.mode ^ doubt->mode) & S_IFMT))
 		return 0;
 	error = info_get(request->volume, doubt->now.text, NULL, &now);
+	/* The caller has checked what it was said to be before. */
+	if (!error && attr->created)
+		error = entry_refuse_type(request->volume, "create_file", doubt->now.text, attr->mode, now.mode);
 	if (error)
 		return error;
 	*both = now.nodeid == attr->nodeid && !((now.mode ^ attr->mode) & S_IFMT);

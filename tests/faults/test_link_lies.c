@@ -249,6 +249,43 @@ static void one_id_for_two_kinds(void **state)
 	lie_end(&lie, "one id for two kinds");
 }
 
+/* "/s" has the id of a directory that lives; asked for the second time it is a directory, too. */
+static unsigned times_asked;
+static int becomes_a_directory(void *event)
+{
+	if (strcmp(INFO->file_name, "/s") != 0)
+		return 0;
+	INFO->file_id = (int64_t)lied_id;
+	if (times_asked++) {
+		INFO->attributes = TENON_FILE_ATTRIBUTE_DIRECTORY;
+		INFO->reparse_tag = 0;
+		INFO->mode = TENON_NOT_GIVEN;
+	}
+	return 0;
+}
+
+/* The kernel takes no directory for the symlink that it has asked for, and would not forget it. */
+static void what_was_made_keeps_its_type(void **state)
+{
+	struct lie lie;
+	struct kernel *kernel = begin(&lie);
+	struct wire_entry_out entry;
+
+	(void)state;
+	assert_int_equal(kernel_mkdir(kernel, ROOT, "d", 0755, &entry), 0);
+	lied_id = entry.nodeid;
+	times_asked = 0;
+	lie_arm(&lie, "get_file_info", becomes_a_directory);
+	lie.times = UINT32_MAX;
+	assert_int_equal(kernel_symlink(kernel, ROOT, "s", "a", &entry), EIO);
+	assert_true(times_asked > 1);
+	lie_assert_said(&lie, "\"/s\" was said to be of another type than create_file has just made it");
+	lie.event = NULL;
+	assert_int_equal(kernel_lookup(kernel, ROOT, "s", &entry), 0);
+	assert_int_equal(entry.nodeid, 0);
+	lie_end(&lie, "what was made keeps its type");
+}
+
 static int path_lied(void *event)
 {
 	tenon_get_file_name_by_file_id_event *named = event;
@@ -428,6 +465,7 @@ int main(void)
 		cmocka_unit_test(temporary_files_that_get_no_name),
 		cmocka_unit_test(counts_of_none),
 		cmocka_unit_test(one_id_for_two_kinds),
+		cmocka_unit_test(what_was_made_keeps_its_type),
 		cmocka_unit_test(paths_of_forgotten_files),
 		cmocka_unit_test(a_forgotten_file_that_moves_meanwhile),
 		cmocka_unit_test(a_path_that_goes_in_a_circle),
