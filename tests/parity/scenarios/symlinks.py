@@ -1,6 +1,7 @@
 """symlink and readlink."""
 from __future__ import annotations
 
+import errno
 import os
 
 from ..steps import ANNA, Steps, opens, read_file, scenario, write_file
@@ -53,6 +54,17 @@ def symlink_following(s: Steps) -> None:
     s.step("not exclusively", opens, "dang", os.O_CREAT | os.O_EXCL | os.O_RDWR)
 
 
+def read_chain(name: str) -> bytes:
+    """Linux begins a walk anew when something is mounted anywhere meanwhile, and counts the symlinks that it has followed twice."""
+    for _ in range(9):
+        try:
+            return read_file(name)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+    return read_file(name)
+
+
 @scenario
 def symlink_loops(s: Steps) -> None:
     s.do(os.symlink, "b", "a")
@@ -71,10 +83,8 @@ def symlink_loops(s: Steps) -> None:
     os.symlink("end", "c0")
     for n in range(1, 45):
         os.symlink(f"c{n - 1}", f"c{n}")
-    s.do(read_file, "c38")
-    s.do(read_file, "c39")
-    s.do(read_file, "c40")
-    s.do(read_file, "c41")
+    for name in ("c38", "c39", "c40", "c41"):
+        s.do(read_chain, name)
 
 
 @scenario
