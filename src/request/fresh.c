@@ -36,13 +36,15 @@ void fresh_count_changes(struct request *request, const struct node *node)
 	struct settling *settling;
 	uint32_t thread = request->wire.header.pid;
 
-	if (!node || S_ISDIR(node->mode) || !volume->properties.metadata_cache_enabled)
+	if (!node || !volume->properties.metadata_cache_enabled)
 		return;
 	volume_lock(volume);
-	settling = settling_of(volume, node);
-	if (!is_settled(settling) && settling->thread != thread)
-		thread = 0;
-	*settling = (struct settling){.since = now(), .thread = thread};
+	if (!S_ISDIR(node->mode)) {
+		settling = settling_of(volume, node);
+		if (!is_settled(settling) && settling->thread != thread)
+			thread = 0;
+		*settling = (struct settling){.since = now(), .thread = thread};
+	}
 	volume_unlock(volume);
 }
 
