@@ -41,14 +41,6 @@ static bool cannot_be_both(uint32_t before, uint32_t now)
 	return (before & S_IFMT) && (S_ISDIR(now) || ((before ^ now) & S_IFMT));
 }
 
-/* tree_bind refuses it, whatever the other name is. */
-static bool lies_in(const struct tree *tree, const struct node *node, const struct node *directory)
-{
-	while (node && node != directory)
-		node = parent_of(tree, node);
-	return node;
-}
-
 static int set_path(const struct tree *tree, const struct node *directory, const char *name, struct path *path)
 {
 	int error = tree_path(tree, directory, path);
@@ -67,9 +59,9 @@ static int find_doubt(struct request *request, struct node *parent, const char *
 
 	volume_lock(request->volume);
 	node = attr->nodeid ? tree_node(tree, attr->nodeid) : NULL;
-	/* What is hidden or deleted has no living name, and the root has none at all. */
+	/* What is hidden or deleted has no living name, and the root has none at all. A directory in itself tree_bind refuses. */
 	if (node && node != tree->root && !node->hidden && !node->deleted && cannot_be_both(node->mode, attr->mode) &&
-	    !lies_in(tree, parent, node))
+	    !tree_lies_in(tree, parent, node))
 		other = other_name(tree, node, parent, name);
 	if (other)
 		error = set_path(tree, directory_of(tree, other), other->text, &doubt->before);

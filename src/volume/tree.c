@@ -347,7 +347,7 @@ void tree_free_name(struct tree *tree, struct name *name)
 		pool_free(&tree->pool, pool_ref_of(name));
 }
 
-static bool lies_in(const struct tree *tree, const struct node *node, const struct node *directory)
+bool tree_lies_in(const struct tree *tree, const struct node *node, const struct node *directory)
 {
 	while (node && node != directory)
 		node = parent_of(tree, node);
@@ -389,7 +389,7 @@ int tree_bind(struct tree *tree, struct node *parent, const char *text, uint64_t
 		nodeid = node->nodeid;
 	node = nodeid ? tree_node(tree, nodeid) : NULL;
 	/* A drive that says so is wrong, and every path below would be endless. */
-	if (node && lies_in(tree, parent, node))
+	if (node && tree_lies_in(tree, parent, node))
 		return ELOOP;
 	if (!node || !name || node_of(tree, name) != node) {
 		fresh = tree_new_name(tree, text);
@@ -424,7 +424,7 @@ bool tree_unbind(struct tree *tree, struct node *parent, const char *text)
 /* What a drive has told since a move was found possible may have made it impossible. */
 static bool may_lie_in(const struct tree *tree, const struct node *node, const struct node *directory)
 {
-	return S_ISDIR(directory->mode) && !(S_ISDIR(node->mode) && lies_in(tree, directory, node));
+	return S_ISDIR(directory->mode) && !(S_ISDIR(node->mode) && tree_lies_in(tree, directory, node));
 }
 
 void tree_move(struct tree *tree, struct node *from, const char *text, struct node *to, struct name *moved)

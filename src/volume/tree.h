@@ -133,6 +133,9 @@ static inline struct node *parent_of(const struct tree *tree, const struct node 
 	return name ? directory_of(tree, name) : NULL;
 }
 
+/* True where directory is node, or on the way from the root to it. */
+bool tree_lies_in(const struct tree *tree, const struct node *node, const struct node *directory);
+
 /* The node id of a file id, and back. 0 for ids that cannot be (negative, or the root's). */
 uint64_t tree_nodeid_of(int64_t file_id);
 int64_t tree_file_id_of(uint64_t nodeid);
