@@ -82,8 +82,6 @@ struct session {
 	unsigned waiters;
 	/* Threads between session_enter and session_leave. */
 	unsigned askers;
-	/* Threads inside tenon_get_links, which need workers. */
-	unsigned guests;
 	/* What the handlers of get_volume_id and mount answered. */
 	bool started;
 	int start_error;
@@ -106,9 +104,11 @@ int connect_at(struct session *session, struct point *point, uint64_t attributes
 /* Lets go of the mount and waits for the end of the connection, the workers and all handles. The service thread's. */
 void disconnect(struct session *session);
 
+/* Under the lock: mounted, and not about to end. */
+bool session_is_connected(const struct session *session);
 /*
- * For a thread of the program's that looks at the connection, or uses a test's channel: neither goes before session_leave. False: the
- * volume is not mounted, or not any more.
+ * For a thread of the program's that looks at the connection, has workers do something, or uses a test's channel: none of these goes before
+ * session_leave. False: the volume is not mounted, or not any more.
  */
 bool session_enter(struct session *session);
 void session_leave(struct session *session);
@@ -128,9 +128,6 @@ void service_collect(struct session *session);
  * meanwhile.
  */
 size_t facts_write(struct tenon_volume *volume, char *text, size_t room);
-
-/* links.c: waits until no thread of the program's is inside tenon_get_links; the workers are still there. */
-void links_wait(struct session *session);
 
 /*
  * cutoff.c: ends a connection that is still in use; what the kernel has cached of open files is written first, and *written is set when that is

@@ -232,12 +232,17 @@ int connect_at(struct session *session, struct point *point, uint64_t attributes
 	return error;
 }
 
+bool session_is_connected(const struct session *session)
+{
+	return session->state == SESSION_MOUNTED && session->channel && !session->parting;
+}
+
 bool session_enter(struct session *session)
 {
 	bool mounted;
 
 	pthread_mutex_lock(&session->lock);
-	mounted = session->state == SESSION_MOUNTED && session->channel && !session->parting;
+	mounted = session_is_connected(session);
 	session->askers += mounted;
 	pthread_mutex_unlock(&session->lock);
 	return mounted;
@@ -304,10 +309,9 @@ void disconnect(struct session *session)
 		return;
 	if (session->in_process)
 		inproc_end(session->channel);
-	links_wait(session);
+	session_wait(session);
 	workers_wait(&session->workers);
 	control_stop(session);
-	session_wait(session);
 	workers_join(&session->workers);
 	close_handles(session->volume);
 	pthread_mutex_lock(&session->lock);

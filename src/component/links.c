@@ -38,39 +38,6 @@ static int take_name(void *arg, const struct path *path, bool *enough)
 	return 0;
 }
 
-static bool is_mounted(const struct session *session)
-{
-	return session->state == SESSION_MOUNTED && session->channel && !session->parting;
-}
-
-/* The workers stay while somebody is inside. False: the volume is not mounted, or not any more. */
-static bool enter(struct session *session)
-{
-	bool mounted;
-
-	pthread_mutex_lock(&session->lock);
-	mounted = is_mounted(session);
-	session->guests += mounted;
-	pthread_mutex_unlock(&session->lock);
-	return mounted;
-}
-
-static void leave(struct session *session)
-{
-	pthread_mutex_lock(&session->lock);
-	session->guests--;
-	pthread_cond_broadcast(&session->changed);
-	pthread_mutex_unlock(&session->lock);
-}
-
-void links_wait(struct session *session)
-{
-	pthread_mutex_lock(&session->lock);
-	while (session->guests)
-		pthread_cond_wait(&session->changed, &session->lock);
-	pthread_mutex_unlock(&session->lock);
-}
-
 /* There are no workers: the calling thread is one. Whoever has the lock has the gate to himself, and nothing waits there. */
 static void run_in_line(struct session *session, struct own_request *own)
 {
@@ -94,7 +61,7 @@ static int run(struct session *session, struct own_request *own)
 	bool mounted;
 
 	pthread_mutex_lock(&session->lock);
-	mounted = is_mounted(session);
+	mounted = session_is_connected(session);
 	pthread_mutex_unlock(&session->lock);
 	if (!mounted)
 		own_request_answer(own, ENODEV);
@@ -223,10 +190,10 @@ int tenon_get_links(tenon_volume *volume, const char *file_name, char **names, s
 	*count = 0;
 	if (error)
 		return error;
-	if (!enter(volume->session))
+	if (!session_enter(volume->session))
 		return component_fail(volume, EINVAL, "no media is mounted");
 	error = visit(volume->session, file_name, &found);
-	leave(volume->session);
+	session_leave(volume->session);
 	if (error) {
 		free(found.text);
 		return component_fail(volume, error, "the names of \"%s\" cannot be told: %s", file_name, strerror(error));
