@@ -731,18 +731,6 @@ static void set_gid_directories_pass_their_group_on(void **state)
 }
 
 /* cp(1) and tar(1) ask for each file; the kernel answers by itself after this. */
-static void attributes_are_refused_once(void **state)
-{
-	static const uint32_t opcodes[] = {WIRE_SETXATTR, WIRE_LISTXATTR, WIRE_REMOVEXATTR};
-	struct traced *traced = *state;
-	/* A name, or numbers with a name after them. */
-	const char in[] = "user.name.of.one";
-
-	for (size_t i = 0; i < sizeof opcodes / sizeof *opcodes; i++)
-		assert_int_equal(tenon_testing_request(traced->volume, NULL, opcodes[i], ROOT, in, sizeof in, NULL, 0, NULL),
-				 ENOSYS);
-}
-
 static void rubbish_does_no_harm(void **state)
 {
 	struct traced *traced = *state;
@@ -805,7 +793,6 @@ int main(void)
 		TEST(times_that_cannot_be_are_refused, plain),
 		TEST(only_plain_files_have_contents, plain),
 		TEST(set_gid_directories_pass_their_group_on, plain),
-		TEST(attributes_are_refused_once, plain),
 		TEST(rubbish_does_no_harm, plain),
 		TEST(names_and_paths_have_limits, plain),
 	};

@@ -540,6 +540,18 @@ static void hidden_names_are_left_out(void **state)
 	assert_int_equal(kernel_release(&traced->kernel, entry.nodeid, fh, false), 0);
 }
 
+static void attributes_are_refused_once(void **state)
+{
+	static const uint32_t opcodes[] = {WIRE_SETXATTR, WIRE_LISTXATTR, WIRE_REMOVEXATTR};
+	struct traced *traced = *state;
+	/* A name, or numbers with a name after them. */
+	const char in[] = "user.name.of.one";
+
+	for (size_t i = 0; i < sizeof opcodes / sizeof *opcodes; i++)
+		assert_int_equal(tenon_testing_request(traced->volume, NULL, opcodes[i], ROOT, in, sizeof in, NULL, 0, NULL),
+				 ENOSYS);
+}
+
 #define TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -561,6 +573,7 @@ int main(void)
 		TEST(an_open_file_without_names_has_none, hiding),
 		TEST(hidden_names_are_left_out, plain),
 		TEST(hidden_names_are_left_out, hiding),
+		TEST(attributes_are_refused_once, plain),
 	};
 
 	return cmocka_run_group_tests_name("links", tests, NULL, NULL);
