@@ -36,6 +36,7 @@ int tenon_testing_mount_in_line(tenon_volume *volume);
  * Sends one request and waits for its answer. opcode and nodeid as in linux/fuse.h (the root is node 1); in, of in_size bytes,
  * is what follows the header. Up to out_size bytes of the answer's body go to out, its whole length to *out_length (may be
  * NULL). Returns 0 or the positive errno value of the answer. From any number of threads at once; not from a handler.
+ * A name is to be looked up before it is renamed or removed, as the kernel does; else ESTALE.
  * FORGET and BATCH_FORGET have no answer: 0 at once. ENODEV when the volume is not mounted this way, or not any more.
  */
 int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *caller, uint32_t opcode, uint64_t nodeid,

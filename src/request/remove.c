@@ -138,7 +138,7 @@ static void name_removed(struct request *request, struct node *parent, const cha
 	struct tenon_volume *volume = request->volume;
 
 	volume_lock(volume);
-	if (node && was_last)
+	if (was_last)
 		node->deleted = true;
 	tree_unbind(&volume->tree, parent, name);
 	volume_unlock(volume);
@@ -218,12 +218,16 @@ static int delete_open(struct request *request, struct subject *victim, struct n
 	return fire_delete(request, victim->path.text, &victim->file->context);
 }
 
-/* The victim of this request; its node is NULL where the tree does not know it. */
+/*
+ * The victim of this request. The kernel has looked its name up: ESTALE, which makes it do so again, where the tree has lost that. What
+ * is open could not be told from what is not.
+ */
 static int find_victim(struct request *request, const struct subject *parent, struct subject *victim)
 {
 	struct tenon_volume *volume = request->volume;
 	const char *name = request->wire.name[0];
 	const struct name *known;
+	int error;
 
 	*victim = (struct subject){0};
 	volume_lock(volume);
@@ -238,7 +242,8 @@ static int find_victim(struct request *request, const struct subject *parent, st
 		path_init(&victim->path);
 		return ENOENT;
 	}
-	return subject_child(request, parent, name, &victim->path);
+	error = subject_child(request, parent, name, &victim->path);
+	return error || victim->node ? error : ESTALE;
 }
 
 static int remove_name(struct request *request, bool directory)
@@ -255,7 +260,7 @@ static int remove_name(struct request *request, bool directory)
 	}
 	error = find_victim(request, &parent, &victim);
 	fresh_count_changes(request, victim.node);
-	if (!error && victim.node && directory)
+	if (!error && directory)
 		error = move_hidden_out(request, victim.node);
 	if (!error)
 		error = victim.file ? delete_open(request, &victim, parent.node, directory, &hidden, &last)

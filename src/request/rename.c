@@ -56,6 +56,15 @@ static int find_child(struct request *request, const struct subject *parent, con
 	return subject_child(request, parent, name, &child->path);
 }
 
+/*
+ * The kernel has looked up what it wants moved. Where the tree has lost that, it is to do so again: what is open could not be told from
+ * what is not.
+ */
+static bool is_lost(const struct renaming *renaming)
+{
+	return !renaming->source.node || ((renaming->flags & RENAME_EXCHANGE) && !renaming->target.node);
+}
+
 static int find_all(struct request *request, struct renaming *renaming)
 {
 	int error = subject_find(request, request->wire.header.nodeid, &renaming->from_parent);
@@ -73,7 +82,9 @@ static int find_all(struct request *request, struct renaming *renaming)
 		return ENOENT;
 	if (tenon_is_hidden_name(renaming->new_name))
 		return EPERM;
-	return source ? source : target;
+	if (source || target)
+		return source ? source : target;
+	return is_lost(renaming) ? ESTALE : 0;
 }
 
 static void done_all(struct renaming *renaming)
@@ -278,7 +289,7 @@ static int rename_any(struct request *request, uint64_t new_directory, uint32_t 
 	if (!error && (flags & RENAME_NOREPLACE))
 		error = refuse_taken(request, &renaming);
 	/* Two names of one file: nothing happens. */
-	if (!error && !(renaming.source.node && renaming.source.node == renaming.target.node))
+	if (!error && renaming.source.node != renaming.target.node)
 		error = move(request, &renaming);
 	done_all(&renaming);
 	return error;

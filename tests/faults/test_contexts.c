@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <drive.h>
 
 #include "contexts.h"
 #include "kernel.h"
@@ -201,6 +202,41 @@ static void all_names_share_the_files_context(void **state)
 	close_it(program, node, a);
 	close_it(program, node, b);
 	ASSERT_TRACE("cleanup_file /g F2 H2; close_file /g F2 H2; cleanup_file /g F2 H3; close_file /g F2 H3");
+}
+
+/* A link that the volume has not heard of. */
+static void link_behind_its_back(struct program *program, const char *path, const char *link)
+{
+	tenon_create_hard_link_event event = {.file_name = path, .link_name = link};
+
+	memory_drive.events->create_hard_link(program->volume, &event);
+	assert_int_equal(event.result_code, 0);
+}
+
+/* Whose file it is, and so whose contexts, is not known. The kernel looks it up after this. */
+static void a_name_that_was_not_looked_up_is_not_changed(void **state)
+{
+	struct program *program = *state;
+	uint64_t node = make_file(program, "f");
+	struct wire_entry_out entry;
+	uint64_t a;
+
+	assert_int_equal(kernel_mkdir(&program->kernel, ROOT, "d", 0755, &entry), 0);
+	a = open_it(program, node);
+	link_behind_its_back(program, "/f", "/g");
+	contexts_take(program->books);
+	assert_int_equal(kernel_unlink(&program->kernel, ROOT, "g"), ESTALE);
+	assert_int_equal(kernel_rename(&program->kernel, ROOT, "g", ROOT, "h", 0), ESTALE);
+	assert_int_equal(kernel_rename(&program->kernel, ROOT, "g", ROOT, "d", 2), ESTALE);
+	assert_int_equal(kernel_rename(&program->kernel, ROOT, "d", ROOT, "g", 2), ESTALE);
+	ASSERT_TRACE("");
+	assert_int_equal(kernel_lookup(&program->kernel, ROOT, "g", &entry), 0);
+	assert_int_equal(entry.nodeid, node);
+	assert_int_equal(kernel_rename(&program->kernel, ROOT, "g", ROOT, "d", 2), 0);
+	assert_int_equal(kernel_rename(&program->kernel, ROOT, "d", ROOT, "h", 0), 0);
+	assert_int_equal(kernel_unlink(&program->kernel, ROOT, "h"), 0);
+	close_it(program, node, a);
+	assert_int_equal(program->books->live, 0);
 }
 
 static void events_by_path_have_no_handle_context_of_others(void **state)
@@ -695,6 +731,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_worked_example, opening_all, tear_down),
 		cmocka_unit_test_setup_teardown(the_worked_example_with_first_and_last, plain, tear_down),
 		cmocka_unit_test_setup_teardown(all_names_share_the_files_context, opening_all, tear_down),
+		cmocka_unit_test_setup_teardown(a_name_that_was_not_looked_up_is_not_changed, bracketed, tear_down),
+		cmocka_unit_test_setup_teardown(a_name_that_was_not_looked_up_is_not_changed, opening_all_bracketed, tear_down),
 		cmocka_unit_test_setup_teardown(events_by_path_have_no_handle_context_of_others, opening_all, tear_down),
 		cmocka_unit_test_setup_teardown(closed_files_are_opened_for_an_event, bracketed, tear_down),
 		cmocka_unit_test_setup_teardown(each_event_by_path_is_an_open_of_its_own, opening_all_bracketed, tear_down),
