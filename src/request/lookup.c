@@ -48,10 +48,6 @@ static int look_up_child(struct request *request, const struct subject *parent)
 	path_done(&path);
 	if (error != ENOENT || tenon_is_hidden_name(name))
 		return error;
-	/* The name is not there: whatever it meant before is gone. */
-	volume_lock(request->volume);
-	tree_unbind(&request->volume->tree, parent->node, name);
-	volume_unlock(request->volume);
 	if (!properties->non_existent_files_cache_enabled || !properties->metadata_cache_enabled)
 		return ENOENT;
 	answer_absent(request);

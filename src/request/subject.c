@@ -282,45 +282,83 @@ static int refuse_bind(struct tenon_volume *volume, int error, const char *name,
 	return EIO;
 }
 
-int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
-	       struct node **found)
+/* Under the lock: 0 or what tree_bind says. */
+static int bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr,
+		struct wire_entry_out *out, struct node **found)
 {
-	struct tenon_volume *volume = request->volume;
-	struct node *node;
-	int error = entry_settle_doubt(request, parent, name, attr);
+	struct tree *tree = &request->volume->tree;
+	struct node *node = attr->created && attr->nodeid ? tree_node(tree, attr->nodeid) : NULL;
+	int error;
 
+	/* What is open cannot be what has just been made, whatever the drive says. */
+	if (node && (!node->names || node->file))
+		node->deleted = true;
+	error = tree_bind(tree, parent, name, attr->nodeid, attr->mode, &node);
 	if (error)
 		return error;
-	volume_lock(volume);
-	if (attr->created && attr->nodeid) {
-		node = tree_node(&volume->tree, attr->nodeid);
-		/* What is open cannot be what has just been made, whatever the drive says. */
-		if (node && (!node->names || node->file))
-			node->deleted = true;
-	}
-	error = tree_bind(&volume->tree, parent, name, attr->nodeid, attr->mode, &node);
-	if (error) {
-		volume_unlock(volume);
-		return refuse_bind(volume, error, name, attr->nodeid);
-	}
 	remember(node, attr);
 	if (out)
 		entry_fill(request, node, attr, out);
 	if (found)
 		*found = node;
 	else
-		tree_unpin(&volume->tree, node);
-	volume_unlock(volume);
+		tree_unpin(tree, node);
 	return 0;
+}
+
+int entry_bind(struct request *request, struct node *parent, const char *name, struct file_attr *attr, struct wire_entry_out *out,
+	       struct node **found)
+{
+	struct tenon_volume *volume = request->volume;
+	int error = entry_settle_doubt(request, parent, name, attr);
+
+	if (error)
+		return error;
+	volume_lock(volume);
+	error = bind(request, parent, name, attr, out, found);
+	volume_unlock(volume);
+	return refuse_bind(volume, error, name, attr->nodeid);
+}
+
+/* *overtaken: the name has changed while the handler was asked, and nothing is believed. */
+static int find_once(struct request *request, struct node *parent, const char *name, const char *path, struct wire_entry_out *out,
+		     struct node **found, bool *overtaken)
+{
+	struct tenon_volume *volume = request->volume;
+	struct watch watch;
+	struct file_attr attr;
+	int error;
+
+	volume_lock(volume);
+	tree_watch(&volume->tree, &watch, parent, name);
+	volume_unlock(volume);
+	error = info_get(volume, path, NULL, &attr);
+	if (!error)
+		error = entry_settle_doubt(request, parent, name, &attr);
+	volume_lock(volume);
+	tree_unwatch(&volume->tree, &watch);
+	*overtaken = watch.changed && (!error || error == ENOENT);
+	/* Whatever it meant before is gone. */
+	if (error == ENOENT && !*overtaken)
+		tree_unbind(&volume->tree, parent, name);
+	if (error || *overtaken) {
+		volume_unlock(volume);
+		return error;
+	}
+	error = bind(request, parent, name, &attr, out, found);
+	volume_unlock(volume);
+	return refuse_bind(volume, error, name, attr.nodeid);
 }
 
 int entry_find(struct request *request, struct node *parent, const char *name, const char *path, struct wire_entry_out *out,
 	       struct node **node)
 {
-	struct file_attr attr;
-	int error = info_get(request->volume, path, NULL, &attr);
+	bool overtaken = true;
+	int error = 0;
 
-	return error ? error : entry_bind(request, parent, name, &attr, out, node);
+	for (int tries = 0; tries < PATH_TRIES && overtaken; tries++)
+		error = find_once(request, parent, name, path, out, node, &overtaken);
+	return overtaken ? ESTALE : error;
 }
 
 /* One step of path_learn: from directory, pinned, to the node called name in it, pinned instead. */
@@ -331,9 +369,6 @@ static int learn_step(struct request *request, struct node **directory, const ch
 	int error = entry_find(request, *directory, name, prefix, NULL, &node);
 
 	volume_lock(volume);
-	/* Whatever it meant before is gone. */
-	if (error == ENOENT)
-		tree_unbind(&volume->tree, *directory, name);
 	tree_unpin(&volume->tree, *directory);
 	volume_unlock(volume);
 	*directory = node;

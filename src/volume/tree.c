@@ -185,11 +185,35 @@ static void attach_after(struct tree *tree, struct name *name, struct node *node
 		older->node_previous = *place;
 }
 
+void tree_watch(struct tree *tree, struct watch *watch, const struct node *parent, const char *text)
+{
+	*watch = (struct watch){.next = tree->watches, .parent = parent, .text = text};
+	tree->watches = watch;
+}
+
+void tree_unwatch(struct tree *tree, struct watch *watch)
+{
+	struct watch **at = &tree->watches;
+
+	while (*at != watch)
+		at = &(*at)->next;
+	*at = watch->next;
+}
+
+static void tell_watches(const struct tree *tree, const struct name *name)
+{
+	for (struct watch *watch = tree->watches; watch; watch = watch->next) {
+		if (watch->parent == directory_of(tree, name) && strcmp(watch->text, name->text) == 0)
+			watch->changed = true;
+	}
+}
+
 /* Takes a name out of its node and its directory. */
 static void free_name(struct tree *tree, struct name *name)
 {
 	pool_ref ref = pool_ref_of(name);
 
+	tell_watches(tree, name);
 	directory_of(tree, name)->children--;
 	detach_from_node(tree, name);
 	index_remove(&tree->names, ref);
@@ -362,6 +386,7 @@ static void add_name(struct tree *tree, struct node *parent, struct name *name, 
 	attach_after(tree, name, node, node->hidden ? name_of(tree, node) : NULL);
 	parent->children++;
 	index_add(&tree->names, pool_ref_of(name));
+	tell_watches(tree, name);
 }
 
 /* A directory has one name: an older one was moved away behind our back. */
@@ -461,6 +486,8 @@ void tree_exchange(struct tree *tree, struct node *from, const char *text, struc
 	attach_after(tree, one, node_of(tree, two), NULL);
 	detach_from_node(tree, two);
 	attach_after(tree, two, node, NULL);
+	tell_watches(tree, one);
+	tell_watches(tree, two);
 }
 
 struct open_file *tree_forget(struct tree *tree, uint64_t nodeid, uint64_t lookups)

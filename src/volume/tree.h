@@ -92,6 +92,16 @@ struct crowd {
 	uint64_t awaited;
 };
 
+/* Somebody asks a handler about a name, and other requests may change that meanwhile: then what the handler says may be from before. */
+struct watch {
+	struct watch *next;
+	/* Which stays pinned, and its text. */
+	const struct node *parent;
+	const char *text;
+	/* The name has come, gone, or become another file's since. */
+	bool changed;
+};
+
 struct tree {
 	pthread_mutex_t lock;
 	struct pool pool;
@@ -100,6 +110,7 @@ struct tree {
 	uint64_t next_counted;
 	struct node *root;
 	struct crowd crowd;
+	struct watch *watches;
 };
 
 int tree_init(struct tree *tree);
@@ -159,6 +170,10 @@ void tree_free_name(struct tree *tree, struct name *name);
 void tree_move(struct tree *tree, struct node *from, const char *text, struct node *to, struct name *moved);
 /* Swaps the nodes of two names. */
 void tree_exchange(struct tree *tree, struct node *from, const char *text, struct node *to, const char *new_text);
+
+/* Between the two, watch stays where it is. */
+void tree_watch(struct tree *tree, struct watch *watch, const struct node *parent, const char *text);
+void tree_unwatch(struct tree *tree, struct watch *watch);
 
 void tree_pin(struct node *node);
 /* May free the node. */
