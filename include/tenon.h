@@ -55,6 +55,16 @@ void tenon_token_free(tenon_token *token);
  */
 int tenon_volume_new(tenon_volume **volume, const tenon_events *events, size_t events_size, void *app_data);
 
+/*
+ * Gives the volume other handlers in place of those that tenon_volume_new was given, all of them; events and events_size as there. For
+ * bindings, which learn of handlers one by one once there is a volume. Any time the media is not mounted; who checks that mandatory
+ * handlers are there is tenon_mount_media.
+ *
+ * 0, EINVAL (events is NULL, or events_size is larger than this library knows), EBUSY (the media is mounted), EDEADLK (inside a
+ * handler). When it fails the handlers are what they were.
+ */
+int tenon_set_events(tenon_volume *volume, const tenon_events *events, size_t events_size);
+
 /* Ends the volume in whatever state it is (as tenon_delete_storage(volume, true) does) and frees it. NULL is allowed. */
 void tenon_volume_free(tenon_volume *volume);
 

@@ -15,13 +15,18 @@
 #include "event/pending.h"
 #include "version.h"
 
+/* A program compiled with an older header has a shorter table; one with a newer header cannot be served. */
+static bool is_table(const tenon_events *events, size_t events_size)
+{
+	return events && events_size <= sizeof(tenon_events);
+}
+
 int tenon_volume_new(tenon_volume **result, const tenon_events *events, size_t events_size, void *app_data)
 {
 	struct tenon_volume *volume;
 
 	*result = NULL;
-	/* A program compiled with an older header has a shorter table; one with a newer header cannot be served. */
-	if (!events || events_size > sizeof volume->events.table)
+	if (!is_table(events, events_size))
 		return EINVAL;
 	volume = calloc(1, sizeof *volume);
 	if (!volume || !(volume->events.late = late_new(&volume->events)) || tree_init(&volume->tree)) {
@@ -39,6 +44,28 @@ int tenon_volume_new(tenon_volume **result, const tenon_events *events, size_t e
 	volume->owner_uid = geteuid();
 	volume->owner_gid = getegid();
 	*result = volume;
+	return 0;
+}
+
+int tenon_set_events(tenon_volume *volume, const tenon_events *events, size_t events_size)
+{
+	int error = component_check_process(volume);
+
+	if (error)
+		return error;
+	if (!is_table(events, events_size))
+		return component_fail(
+			volume, EINVAL,
+			"there is no table of events, or it is larger than this library knows: the program is newer");
+	if (event_is_inside(&volume->events))
+		return component_fail(volume, EDEADLK, "handlers cannot be replaced inside a handler");
+	if (component_is_mounted(volume))
+		return component_fail(volume, EBUSY, "handlers cannot be replaced while the media is mounted");
+	/* Without a mount the one event is the error event, told of what happens to late answers. */
+	late_hold_reports(volume->events.late);
+	memset(&volume->events.table, 0, sizeof volume->events.table);
+	memcpy(&volume->events.table, events, events_size);
+	late_let_reports(volume->events.late);
 	return 0;
 }
 

@@ -92,6 +92,18 @@ void late_close(struct late *late)
 	late_put(late);
 }
 
+void late_hold_reports(struct late *late)
+{
+	pthread_mutex_lock(&late->lock);
+	while (late->reports)
+		pthread_cond_wait(&late->changed, &late->lock);
+}
+
+void late_let_reports(struct late *late)
+{
+	pthread_mutex_unlock(&late->lock);
+}
+
 void late_begin(struct late *late)
 {
 	pthread_mutex_lock(&late->lock);

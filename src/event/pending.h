@@ -26,6 +26,10 @@ struct late *late_new(struct event_source *source);
 /* The volume goes: no event is fired any more for what happens to pendings. NULL is allowed. */
 void late_close(struct late *late);
 
+/* Between these two nothing is told of pendings: who has something to tell waits. Not inside a handler. */
+void late_hold_reports(struct late *late);
+void late_let_reports(struct late *late);
+
 /* A connection begins: events are waited for as long as they take. */
 void late_begin(struct late *late);
 /* It is to end whatever happens: cancels what is pending, and from now on waits for LATE_PATIENCE_SECONDS and no longer. */

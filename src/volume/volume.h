@@ -43,9 +43,8 @@ struct settling {
 };
 
 struct tenon_volume {
-	/* Fixed once the storage exists. */
-	struct event_source events;
 	/* Fixed while the media is mounted. */
+	struct event_source events;
 	struct properties properties;
 	struct negotiated negotiated;
 	/* These four under tree.lock. */

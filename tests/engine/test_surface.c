@@ -18,7 +18,7 @@
 struct program {
 	tenon_volume *volume;
 	/* What methods answered that a handler called. */
-	int unmounted, added, set, waited;
+	int unmounted, added, set, waited, replaced;
 };
 
 static void get_file_info(tenon_volume *volume, tenon_get_file_info_event *event)
@@ -31,6 +31,7 @@ static void get_file_info(tenon_volume *volume, tenon_get_file_info_event *event
 	/* Does nothing. */
 	tenon_volume_free(volume);
 	program->set = tenon_set_file_cache(volume, TENON_FILE_CACHE_NONE);
+	program->replaced = tenon_set_events(volume, &(tenon_events){0}, sizeof(tenon_events));
 	event->file_exists = true;
 	event->attributes = TENON_FILE_ATTRIBUTE_DIRECTORY;
 }
@@ -163,6 +164,44 @@ static void tables_of_another_size(void **state)
 	tenon_volume_free(NULL);
 }
 
+static void get_other_info(tenon_volume *volume, tenon_get_file_info_event *event)
+{
+	(void)volume;
+	event->result_code = ENOTTY;
+}
+
+static void handlers_are_replaced_between_mounts(void **state)
+{
+	struct program *program = *state;
+	tenon_volume *volume = program->volume;
+	const char getattr[16] = {0};
+	tenon_events others = minimal;
+
+	others.get_file_info = get_other_info;
+	assert_int_equal(tenon_set_events(volume, NULL, sizeof others), EINVAL);
+	assert_int_equal(tenon_set_events(volume, &others, sizeof others + sizeof(void *)), EINVAL);
+	assert_string_equal(tenon_get_last_error(volume),
+			    "there is no table of events, or it is larger than this library knows: the program is newer");
+	assert_int_equal(tenon_initialize(volume, GUID), 0);
+	/* A shorter table has none of those that it is too short for. */
+	assert_int_equal(tenon_set_events(volume, &others, offsetof(tenon_events, read_file)), 0);
+	assert_int_equal(tenon_testing_mount(volume), EINVAL);
+	assert_non_null(strstr(tenon_get_last_error(volume), "get_file_info, enumerate_directory, read_file"));
+	assert_int_equal(tenon_set_events(volume, &others, sizeof others), 0);
+	/* It was copied. */
+	others.get_file_info = NULL;
+	assert_int_equal(tenon_testing_mount(volume), 0);
+	assert_int_equal(tenon_testing_request(volume, NULL, 3, 1, getattr, sizeof getattr, NULL, 0, NULL), ENOTTY);
+	assert_int_equal(tenon_set_events(volume, &minimal, sizeof minimal), EBUSY);
+	assert_string_equal(tenon_get_last_error(volume), "handlers cannot be replaced while the media is mounted");
+	assert_int_equal(tenon_testing_request(volume, NULL, 3, 1, getattr, sizeof getattr, NULL, 0, NULL), ENOTTY);
+	assert_int_equal(tenon_unmount_media(volume, true), 0);
+	assert_int_equal(tenon_set_events(volume, &minimal, sizeof minimal), 0);
+	assert_int_equal(tenon_delete_storage(volume, false), 0);
+	assert_int_equal(tenon_testing_mount(volume), 0);
+	assert_int_equal(tenon_testing_request(volume, NULL, 3, 1, getattr, sizeof getattr, NULL, 0, NULL), 0);
+}
+
 static void handlers_cannot_end_their_volume(void **state)
 {
 	struct program *program = *state;
@@ -176,6 +215,7 @@ static void handlers_cannot_end_their_volume(void **state)
 	assert_int_equal(program->waited, EDEADLK);
 	assert_int_equal(program->added, EDEADLK);
 	assert_int_equal(program->set, EBUSY);
+	assert_int_equal(program->replaced, EDEADLK);
 	assert_int_equal(tenon_set_use_hard_links(program->volume, true), EBUSY);
 	assert_string_equal(tenon_get_last_error(program->volume), "use_hard_links cannot be set while the media is mounted");
 	assert_int_equal(tenon_mount_media(program->volume, 5000), EINVAL);
@@ -219,10 +259,11 @@ static void hidden_names_are_known(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(properties_have_their_defaults), TEST(properties_refuse_what_they_do_not_take),
-		TEST(settings_are_read_and_set),      TEST(missing_handlers_are_named),
-		TEST(tables_of_another_size),	      TEST(handlers_cannot_end_their_volume),
-		TEST(events_without_handlers),	      TEST(hidden_names_are_known),
+		TEST(properties_have_their_defaults),	TEST(properties_refuse_what_they_do_not_take),
+		TEST(settings_are_read_and_set),	TEST(missing_handlers_are_named),
+		TEST(tables_of_another_size),		TEST(handlers_are_replaced_between_mounts),
+		TEST(handlers_cannot_end_their_volume), TEST(events_without_handlers),
+		TEST(hidden_names_are_known),
 	};
 
 	return cmocka_run_group_tests_name("surface", tests, NULL, NULL);
