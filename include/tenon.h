@@ -141,6 +141,29 @@ typedef void tenon_log_function(void *app_data, const char *line);
 void tenon_set_log(tenon_volume *volume, tenon_log_function *log);
 
 /*
+ * Ends of contexts (docs/contexts.md): has ended called with app_data and each context that is over, so that one function frees them all
+ * and no handler need know which event is the last. NULL, as at first: nobody is told. 0, EBUSY (the media is mounted), EDEADLK (inside
+ * a handler).
+ *
+ * Every value but NULL that a handler leaves in a member called file_context, directory_context, handle_context or enumeration_context is
+ * given to ended once for each place where it was kept: a file, a handle, an enumeration. That comes after the last event
+ * that carries it has returned: for a file's after the last close_file, or after the delete_file that follows it; for a handle's after its close_file;
+ * for an enumeration's after the event that closes it; whether there are handlers for those events or not, and however the volume ends. A
+ * value that another one takes the place of ends when the handler that has left the other one there returns. One that is not kept ends when the event
+ * returns, or the last of those that one request fires: what open_file or create_file set before they failed, what is
+ * set where nothing is open, what delete_file sets after the last close.
+ *
+ * Called on the thread of the event, without locks of the engine's, after the handler and before the request is answered; several at once, but never
+ * while an event runs that carries the value. There is one exception: with serialize_access off, read_file, get_file_info and get_reparse_point of one
+ * file run side by side, and where one of them replaces a context others may still have the old one. Inside ended counts
+ * as inside a handler of the volume: methods that wait give EDEADLK; about the originator there is nothing to ask (EINVAL). Of an event
+ * that is answered late, what its copy has counts at tenon_complete, and at tenon_pending_free where that comes without; after ECANCELED what was set
+ * in the copy alone is the program's own.
+ */
+typedef void tenon_context_function(void *app_data, void *context);
+int tenon_set_context_end(tenon_volume *volume, tenon_context_function *ended);
+
+/*
  * Late answers (docs/late-answers.md): a handler calls tenon_defer, hands what it gets to whoever will know the answer, and returns. The
  * caller goes on waiting; other requests are served meanwhile. Every event can be answered so.
  */

@@ -16,9 +16,13 @@
 /* Handlers on several threads call these at once, so the volume's last error is left alone. */
 static const struct event_scope *current_event(const struct tenon_volume *volume)
 {
+	const struct event_scope *scope;
+
 	if (volume->session && volume->session->owner != getpid())
 		return NULL;
-	return event_current(&volume->events);
+	scope = event_current(&volume->events);
+	/* Nobody is behind the end of a context. */
+	return scope && scope->event ? scope : NULL;
 }
 
 /* Nobody where there is no request: a caller of thread 0. */

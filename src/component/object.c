@@ -118,6 +118,21 @@ void tenon_set_log(tenon_volume *volume, tenon_log_function *log)
 	volume->events.log = log;
 }
 
+int tenon_set_context_end(tenon_volume *volume, tenon_context_function *ended)
+{
+	int error = component_check_process(volume);
+
+	if (error)
+		return error;
+	if (event_is_inside(&volume->events))
+		return component_fail(volume, EDEADLK, "who hears of the end of contexts cannot be changed inside a handler");
+	if (component_is_mounted(volume))
+		return component_fail(volume, EBUSY,
+				      "who hears of the end of contexts cannot be changed while the media is mounted");
+	volume->events.context_end = ended;
+	return 0;
+}
+
 uint32_t tenon_get_volume_id(tenon_volume *volume)
 {
 	return volume->volume_id;

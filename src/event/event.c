@@ -32,6 +32,16 @@ bool event_enter(struct event_source *source, struct event_scope *scope, enum ev
 	return !scope->fault;
 }
 
+void event_end_context(const struct event_source *source, void *context)
+{
+	struct event_scope scope = {.id = EVENT_COUNT, .source = source, .outer = innermost};
+
+	/* So that methods know that they are called from inside. */
+	innermost = &scope;
+	source->context_end(source->app_data, context);
+	innermost = scope.outer;
+}
+
 const struct event_origin *event_set_origin(const struct event_origin *origin)
 {
 	const struct event_origin *before = current_origin;

@@ -27,6 +27,8 @@ struct event_source {
 	event_fault *fault;
 	void *fault_arg;
 	tenon_log_function *log;
+	/* Told of contexts that end; may be NULL. */
+	tenon_context_function *context_end;
 	void *app_data;
 };
 
@@ -50,6 +52,7 @@ struct event_scope {
 	struct event_scope *outer;
 	/* NULL: no request is behind the event. */
 	const struct event_origin *origin;
+	/* NULL: no event, but a context that has ended. */
 	void *event;
 	/* The caller's answer instead of the handler's result code: a test's fault, or of an event that nobody has answered. 0: none. */
 	int fault;
@@ -73,6 +76,9 @@ bool event_enter(struct event_source *source, struct event_scope *scope, enum ev
 
 /* The errno value that the caller gets for code; subject names the file in messages. */
 int event_leave(struct event_source *source, struct event_scope *scope, int code, const char *subject);
+
+/* Tells the program that a context has ended. On the thread of its last event, without locks. */
+void event_end_context(const struct event_source *source, void *context);
 
 /* Says for whom this thread fires events from now on, NULL for nobody, and gives what was said before. */
 const struct event_origin *event_set_origin(const struct event_origin *origin);

@@ -337,9 +337,10 @@ void pending_settle(struct event_source *source, struct event_scope *scope)
 	struct tenon_pending *pending = scope->pending;
 	enum state state = wait_if_open(pending);
 
-	if (state == COMPLETED) {
+	/* Of one that was dropped the contexts count: they are kept whatever becomes of an event. What was given up its owner still has. */
+	if (state != ABANDONED)
 		event_take_back(scope->id, pending->event, scope->event);
-	} else {
+	if (state != COMPLETED) {
 		scope->fault = EIO;
 		complain(source, scope->id, scope->event, EIO,
 			 state == DROPPED ? "was dropped without an answer: tenon_complete comes before tenon_pending_free"

@@ -61,15 +61,14 @@ static int set_allocation(struct request *request, const struct subject *subject
 		.file_name = subject->path.text,
 		.allocation_size = allocation,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
-		.handle_context = bracket->handle_context,
+		.file_context = *bracket->file_context,
+		.handle_context = *bracket->handle_context,
 		.position = position,
 		.length = length,
 	};
 	int error = fire_set_allocation_size(&request->volume->events, &event);
 
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
+	bracket_keep(request, bracket, event.file_context, event.handle_context);
 	note_allocation(request, subject, !error, allocation);
 	return error;
 }
@@ -110,14 +109,13 @@ static int zeroize(struct request *request, const struct subject *subject, struc
 		.position = (int64_t)in->offset,
 		.size = (int64_t)in->length,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
-		.handle_context = bracket->handle_context,
+		.file_context = *bracket->file_context,
+		.handle_context = *bracket->handle_context,
 		.punch_hole = in->mode & FALLOC_FL_PUNCH_HOLE,
 	};
 	int error = fire_zeroize_file_range(&request->volume->events, &event);
 
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
+	bracket_keep(request, bracket, event.file_context, event.handle_context);
 	note_allocation(request, subject, false, 0);
 	return error;
 }
@@ -200,7 +198,6 @@ int run_fallocate(struct request *request)
 	if (!error) {
 		bracket_of_handle(request, handle, &bracket);
 		error = allocate(request, &subject, &bracket);
-		bracket_close(request, subject.path.text, &bracket, false);
 	}
 	subject_done(&subject);
 	return error;

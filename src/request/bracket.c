@@ -31,12 +31,16 @@ void bracket_of_handle(const struct request *request, struct handle *handle, str
 	bool each = request->volume->properties.fire_all_open_close_events;
 
 	*bracket = (struct bracket){
-		.file = handle->file,
-		.file_context = handle->file->context,
-		.handle_context = each ? handle->context : handle->file->handle_context,
+		.file_context = &handle->file->context,
+		.handle_context = each ? &handle->context : &handle->file->handle_context,
 		.info = handle->id,
-		.handle = each ? handle : NULL,
 	};
+}
+
+void bracket_keep(struct request *request, struct bracket *bracket, void *file_context, void *handle_context)
+{
+	context_keep(request->volume, bracket->file_context, *bracket->file_context, file_context);
+	context_keep(request->volume, bracket->handle_context, *bracket->handle_context, handle_context);
 }
 
 static int open_own(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket)
@@ -50,14 +54,17 @@ static int open_own(struct request *request, const struct subject *subject, uint
 		.nt_desired_access = access == TENON_GENERIC_READ ? TENON_FILE_READ_ATTRIBUTES : TENON_FILE_WRITE_ATTRIBUTES,
 		.file_info = bracket->info,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
+		.file_context = *bracket->file_context,
 	};
+	void *before = event.file_context;
 	int error = fire_open_file(&request->volume->events, &event);
 
-	if (error)
+	if (error) {
+		context_refuse(request->volume, before, event.file_context);
+		context_end(request->volume, event.handle_context);
 		return error;
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
+	}
+	bracket_keep(request, bracket, event.file_context, event.handle_context);
 	bracket->own = true;
 	return 0;
 }
@@ -67,12 +74,13 @@ int bracket_open(struct request *request, const struct subject *subject, uint32_
 	const struct properties *properties = &request->volume->properties;
 
 	*bracket = (struct bracket){0};
-	bracket->file = subject->file;
+	bracket->file_context = &bracket->own_file_context;
+	bracket->handle_context = &bracket->own_handle_context;
 	bracket->info = request->wire.header.unique | UINT64_C(1) << 63;
 	if (subject->file) {
-		bracket->file_context = subject->file->context;
+		bracket->file_context = &subject->file->context;
 		if (!properties->fire_all_open_close_events) {
-			bracket->handle_context = subject->file->handle_context;
+			bracket->handle_context = &subject->file->handle_context;
 			return 0;
 		}
 	}
@@ -101,19 +109,28 @@ void fire_end(struct request *request, const char *path, uint64_t info, void *fi
 
 	fire_cleanup_file(events, &cleanup);
 	fire_close_file(events, &close);
+	context_end(request->volume, handle_context);
 }
 
-void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting)
+/* What is the bracket's own ends, but for the file's context where delete_file is still to see it. */
+static void close_own(struct request *request, const char *path, struct bracket *bracket, bool deleting)
 {
 	if (bracket->own)
-		fire_end(request, path, bracket->info, bracket->file_context, bracket->handle_context,
-			 deleting && !bracket->file);
-	if (bracket->file) {
-		bracket->file->context = bracket->file_context;
-		if (bracket->handle)
-			bracket->handle->context = bracket->handle_context;
-		else if (!bracket->own && !request->volume->properties.fire_all_open_close_events)
-			bracket->file->handle_context = bracket->handle_context;
-	}
+		fire_end(request, path, bracket->info, *bracket->file_context,
+			 atomic_exchange(&bracket->own_handle_context, NULL), deleting);
 	bracket->own = false;
+	context_drop(request->volume, &bracket->own_handle_context);
+	if (!deleting)
+		context_drop(request->volume, &bracket->own_file_context);
+}
+
+void bracket_close(struct request *request, const char *path, struct bracket *bracket)
+{
+	close_own(request, path, bracket, false);
+}
+
+int bracket_delete(struct request *request, const char *path, struct bracket *bracket)
+{
+	close_own(request, path, bracket, true);
+	return fire_last_delete(request->volume, path, atomic_exchange(&bracket->own_file_context, NULL));
 }

@@ -20,7 +20,7 @@ struct creation {
 	uint64_t device;
 	int flags;
 	bool temporary;
-	void *file_context, *handle_context;
+	context_slot file_context, handle_context;
 	uint64_t info;
 };
 
@@ -94,19 +94,24 @@ static int fire_create(struct request *request, struct creation *creation)
 	};
 	int error = fire_create_file(&request->volume->events, &event);
 
+	if (error) {
+		context_end(request->volume, event.file_context);
+		context_end(request->volume, event.handle_context);
+		return error;
+	}
 	creation->file_context = event.file_context;
 	creation->handle_context = event.handle_context;
-	return error;
+	return 0;
 }
 
 /* Ends the open that every create_file is. */
 static void fire_close(struct request *request, struct creation *creation, bool deleting)
 {
-	tenon_delete_file_event delete = {.file_name = creation->path.text, .file_context = creation->file_context};
-
 	fire_end(request, creation->path.text, creation->info, creation->file_context, creation->handle_context, deleting);
 	if (deleting)
-		fire_delete_file(&request->volume->events, &delete);
+		fire_last_delete(request->volume, creation->path.text, creation->file_context);
+	else
+		context_end(request->volume, creation->file_context);
 }
 
 static int fire_reparse(struct request *request, struct creation *creation, const char *target)
@@ -123,8 +128,8 @@ static int fire_reparse(struct request *request, struct creation *creation, cons
 	};
 	int error = fire_set_reparse_point(&request->volume->events, &event);
 
-	creation->file_context = event.file_context;
-	creation->handle_context = event.handle_context;
+	context_keep(request->volume, &creation->file_context, creation->file_context, event.file_context);
+	context_keep(request->volume, &creation->handle_context, creation->handle_context, event.handle_context);
 	return error;
 }
 
@@ -148,9 +153,7 @@ static int info_of_created(struct request *request, const struct creation *creat
 /* Nobody will know of the new file: a name that the kernel thinks is free must be. */
 static void take_back(struct request *request, const struct creation *creation)
 {
-	tenon_delete_file_event delete = {.file_name = creation->path.text};
-
-	fire_delete_file(&request->volume->events, &delete);
+	fire_last_delete(request->volume, creation->path.text, NULL);
 }
 
 /* Everything that is made without staying open; target is a symlink's, else "". */

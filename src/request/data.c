@@ -31,13 +31,6 @@ void need_write(struct request *request, struct needs *needs)
 		needs->path[0] = request->wire.header.nodeid;
 }
 
-/* One file's reads may run side by side: a context is stored only where a handler changed it. */
-static void keep_context(context_slot *kept, const void *before, void *after)
-{
-	if (after != before)
-		*kept = after;
-}
-
 static context_slot *context_of(struct request *request, struct handle *handle)
 {
 	return request->volume->properties.fire_all_open_close_events ? &handle->context : &handle->file->handle_context;
@@ -61,8 +54,8 @@ static int read_piece(struct request *request, struct handle *handle, const char
 	};
 	int error = fire_read_file(&request->volume->events, &event);
 
-	keep_context(kept_file, file_context, event.file_context);
-	keep_context(kept_handle, handle_context, event.handle_context);
+	context_keep(request->volume, kept_file, file_context, event.file_context);
+	context_keep(request->volume, kept_handle, handle_context, event.handle_context);
 	if (!error && event.bytes_read > size) {
 		event_report(&request->volume->events, EIO, "read_file of \"%s\" gave %u bytes where %u were asked for", path,
 			     event.bytes_read, size);
@@ -114,23 +107,25 @@ int run_read(struct request *request)
 static int write_piece(struct request *request, struct handle *handle, const char *path, int64_t position, const char *buffer,
 		       uint32_t size, uint32_t *done)
 {
-	context_slot *handle_context = context_of(request, handle);
+	context_slot *kept_handle = context_of(request, handle);
+	void *file_context = handle->file->context;
+	void *handle_context = *kept_handle;
 	tenon_write_file_event event = {
 		.file_name = path,
 		.position = position,
 		.buffer = buffer,
 		.bytes_to_write = size,
 		.handle_info = handle->id,
-		.file_context = handle->file->context,
-		.handle_context = *handle_context,
+		.file_context = file_context,
+		.handle_context = handle_context,
 		/* Pages of a shared mapping come this way without a write-back cache too, and then nobody else sees to the times. */
 		.keep_times = uses_write_back(request->volume) &&
 			      (((const struct wire_write_in *)request->wire.arg)->write_flags & WIRE_WRITE_CACHE),
 	};
 	int error = fire_write_file(&request->volume->events, &event);
 
-	handle->file->context = event.file_context;
-	*handle_context = event.handle_context;
+	context_keep(request->volume, &handle->file->context, file_context, event.file_context);
+	context_keep(request->volume, kept_handle, handle_context, event.handle_context);
 	if (!error && event.bytes_written > size) {
 		event_report(&request->volume->events, EIO, "write_file of \"%s\" took %u bytes where there were %u", path,
 			     event.bytes_written, size);
@@ -183,7 +178,6 @@ static int prepare_write(struct request *request, struct subject *subject, struc
 		error = kill_privileges(request, subject, &bracket);
 	if (!error)
 		error = allocation_grow(request, subject, &bracket, end);
-	bracket_close(request, subject->path.text, &bracket, false);
 	return error;
 }
 

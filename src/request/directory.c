@@ -27,11 +27,11 @@ static void end_enumeration(struct tenon_volume *volume, struct listing *listing
 
 	if (listing->fired) {
 		fire_close_directory_enumeration(&volume->events, &event);
-		*directory_context = event.directory_context;
+		context_keep(volume, directory_context, *directory_context, event.directory_context);
+		context_drop(volume, &listing->enumeration_context);
 	}
 	listing->fired = listing->finished = false;
 	listing->error = 0;
-	listing->enumeration_context = NULL;
 	listing_clear(listing);
 }
 
@@ -113,9 +113,9 @@ static int fire_next(const struct source *source, struct listing *listing, char 
 	name[0] = 0;
 	error = fire_enumerate_directory(&source->volume->events, &event);
 	listing->fired = true;
-	*source->directory_context = event.directory_context;
-	*source->handle_context = event.handle_context;
-	listing->enumeration_context = event.enumeration_context;
+	context_keep(source->volume, source->directory_context, *source->directory_context, event.directory_context);
+	context_keep(source->volume, source->handle_context, *source->handle_context, event.handle_context);
+	context_keep(source->volume, &listing->enumeration_context, listing->enumeration_context, event.enumeration_context);
 	name[room - 1] = 0;
 	*found = !error && event.file_found;
 	told_from(&event, told);
@@ -322,13 +322,13 @@ static bool enumerates_empty(struct request *request, const char *path, struct b
 		.volume = request->volume,
 		.path = path,
 		.info = bracket->info,
-		.directory_context = &bracket->file_context,
-		.handle_context = &bracket->handle_context,
+		.directory_context = bracket->file_context,
+		.handle_context = bracket->handle_context,
 	};
 	bool found = false;
 
 	*error = enumerate(&source, &listing, &found);
-	end_enumeration(request->volume, &listing, path, &bracket->file_context);
+	end_enumeration(request->volume, &listing, path, bracket->file_context);
 	free(listing.entries);
 	free(listing.texts);
 	return !found;
@@ -339,7 +339,7 @@ bool directory_is_empty(struct request *request, const struct subject *directory
 	struct tenon_volume *volume = request->volume;
 	tenon_is_directory_empty_event event = {
 		.directory_name = directory->path.text,
-		.directory_context = bracket->file_context,
+		.directory_context = *bracket->file_context,
 	};
 
 	*error = 0;
@@ -348,6 +348,6 @@ bool directory_is_empty(struct request *request, const struct subject *directory
 	if (!volume->events.table.is_directory_empty)
 		return enumerates_empty(request, directory->path.text, bracket, error);
 	*error = fire_is_directory_empty(&volume->events, &event);
-	bracket->file_context = event.directory_context;
+	context_keep(volume, bracket->file_context, *bracket->file_context, event.directory_context);
 	return event.is_empty;
 }

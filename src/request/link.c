@@ -35,13 +35,12 @@ static int fire_link(struct request *request, struct subject *file, const char *
 		.file_name = file->path.text,
 		.link_name = link_name,
 		.handle_info = bracket.info,
-		.file_context = bracket.file_context,
-		.handle_context = bracket.handle_context,
+		.file_context = *bracket.file_context,
+		.handle_context = *bracket.handle_context,
 	};
 	error = fire_create_hard_link(&request->volume->events, &event);
-	bracket.file_context = event.file_context;
-	bracket.handle_context = event.handle_context;
-	bracket_close(request, file->path.text, &bracket, false);
+	bracket_keep(request, &bracket, event.file_context, event.handle_context);
+	bracket_close(request, file->path.text, &bracket);
 	return error;
 }
 
@@ -58,7 +57,7 @@ static int give_name(struct request *request, struct subject *file, struct node 
 	struct name *moved = new_name(volume, name);
 	int error = moved ? fire_rename_or_move_file(&volume->events, &event) : ENOMEM;
 
-	file->file->context = event.file_context;
+	context_keep(volume, &file->file->context, file->file->context, event.file_context);
 	if (error) {
 		free_name(volume, moved);
 		return error;
@@ -131,12 +130,10 @@ static void forget_link(struct request *request, struct node *directory, const c
 static void undo_link(struct request *request, const struct subject *file, struct node *directory, const char *name,
 		      const char *link_name, bool is_there)
 {
-	tenon_delete_file_event delete = {.file_name = link_name};
-
 	if (!is_there)
 		forget_link(request, directory, name);
 	else if (!file->hidden)
-		fire_delete_file(&request->volume->events, &delete);
+		fire_last_delete(request->volume, link_name, NULL);
 	/* The kernel believes that nothing has changed. */
 	invalidate_attributes(request->volume, file->node->nodeid);
 }

@@ -18,7 +18,7 @@ struct enumeration {
 	struct request *request;
 	const struct subject *file;
 	struct bracket bracket;
-	void *context;
+	context_slot context;
 	/* close_hard_links_enumeration is due. */
 	bool fired;
 	/* "ID/NAME" of all names so far, those left out as well: none may come twice. */
@@ -44,8 +44,8 @@ static int fire_next(struct enumeration *enumeration, struct link *link, bool *f
 		.link_name = link->name,
 		.link_name_size = sizeof link->name,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
-		.handle_context = bracket->handle_context,
+		.file_context = *bracket->file_context,
+		.handle_context = *bracket->handle_context,
 		.enumeration_context = enumeration->context,
 	};
 	int error;
@@ -53,9 +53,8 @@ static int fire_next(struct enumeration *enumeration, struct link *link, bool *f
 	link->name[0] = 0;
 	error = fire_enumerate_hard_links(&enumeration->request->volume->events, &event);
 	enumeration->fired = true;
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
-	enumeration->context = event.enumeration_context;
+	bracket_keep(enumeration->request, bracket, event.file_context, event.handle_context);
+	context_keep(enumeration->request->volume, &enumeration->context, enumeration->context, event.enumeration_context);
 	link->name[sizeof link->name - 1] = 0;
 	link->parent_id = event.parent_id;
 	*found = !error && event.link_found;
@@ -68,16 +67,16 @@ static void fire_end_of_links(struct enumeration *enumeration)
 	tenon_close_hard_links_enumeration_event event = {
 		.file_name = enumeration->file->path.text,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
-		.handle_context = bracket->handle_context,
+		.file_context = *bracket->file_context,
+		.handle_context = *bracket->handle_context,
 		.enumeration_context = enumeration->context,
 	};
 
 	if (!enumeration->fired)
 		return;
 	fire_close_hard_links_enumeration(&enumeration->request->volume->events, &event);
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
+	bracket_keep(enumeration->request, bracket, event.file_context, event.handle_context);
+	context_drop(enumeration->request->volume, &enumeration->context);
 }
 
 /* Tells what is wrong with a name that the handler gave. */
@@ -223,7 +222,7 @@ int links_each(struct request *request, const struct subject *file, const struct
 	if (!error) {
 		error = enumerate(&enumeration, sink);
 		fire_end_of_links(&enumeration);
-		bracket_close(request, file->path.text, &enumeration.bracket, false);
+		bracket_close(request, file->path.text, &enumeration.bracket);
 	}
 	path_done(&enumeration.parent);
 	listing_free(enumeration.seen);

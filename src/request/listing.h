@@ -36,7 +36,7 @@ struct listing {
 	int error;
 	/* How many names the volume's requests had changed when the enumeration began. */
 	uint64_t names_changed;
-	void *enumeration_context;
+	context_slot enumeration_context;
 	/* The newest entry's attributes, of use to the request that enumerated it. */
 	struct file_attr newest;
 	bool newest_complete;

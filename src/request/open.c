@@ -22,16 +22,18 @@ bool open_file_keep(struct tenon_volume *volume, struct handle *handle, void *fi
 {
 	struct open_file *file = handle->file;
 	bool each = volume->properties.fire_all_open_close_events;
+	void *replaced = NULL;
 	bool kept;
 
 	volume_lock(volume);
 	kept = each || !file->opened;
 	if (kept) {
 		file->opened = true;
-		file->context = file_context;
+		replaced = context_swap(&file->context, file_context);
 		*(each ? &handle->context : &file->handle_context) = handle_context;
 	}
 	volume_unlock(volume);
+	context_end(volume, replaced);
 	return kept;
 }
 
@@ -53,15 +55,22 @@ static int fire_open(struct request *request, const struct subject *subject, str
 		.file_context = file->context,
 		.open_flags = handle->flags,
 	};
+	void *before;
 	int error;
 
 	if (file->opened && !properties->fire_all_open_close_events)
 		return 0;
+	before = event.file_context;
 	error = fire_open_file(&request->volume->events, &event);
-	if (error)
+	if (error) {
+		context_refuse(request->volume, before, event.file_context);
+		context_end(request->volume, event.handle_context);
 		return error;
-	if (!open_file_keep(request->volume, handle, event.file_context, event.handle_context))
+	}
+	if (!open_file_keep(request->volume, handle, event.file_context, event.handle_context)) {
 		fire_end(request, subject->path.text, handle->id, event.file_context, event.handle_context, false);
+		context_refuse(request->volume, before, event.file_context);
+	}
 	return 0;
 }
 
@@ -211,10 +220,9 @@ static int fire_cleanup(struct tenon_volume *volume, struct handle *handle, cons
 /* The last handle of a hidden file is closed: the file goes. */
 static void delete_hidden(struct tenon_volume *volume, struct open_file *file, const char *path)
 {
-	tenon_delete_file_event event = {.file_name = path, .file_context = file->context};
 	struct node *directory;
 	/* Without its name, which can only be since a drive gave its id to another file, there is nothing to delete. */
-	int error = *path ? fire_delete_file(&volume->events, &event) : ESTALE;
+	int error = *path ? fire_last_delete(volume, path, atomic_exchange(&file->context, NULL)) : ESTALE;
 
 	if (error)
 		event_report(&volume->events, error,
@@ -256,10 +264,14 @@ void handle_close(struct tenon_volume *volume, struct handle *handle, const char
 	volume_unlock(volume);
 	if (each ? !handle->cleaned : last && !file->cleaned)
 		fire_cleanup(volume, handle, path);
-	if (each || last)
+	if (each || last) {
 		fire_close(volume, handle, path, last);
+		context_drop(volume, context_of(volume, handle));
+	}
 	if (last && file->delete_pending)
 		delete_hidden(volume, file, path);
+	if (last)
+		context_drop(volume, &file->context);
 	volume_lock(volume);
 	handle_free(&volume->handles, handle);
 	open_file_put(&volume->tree, file);

@@ -22,23 +22,25 @@ void need_readlink(struct request *request, struct needs *needs)
 static int read_target(struct request *request, struct subject *subject)
 {
 	struct bracket bracket;
+	void *file_context, *handle_context;
 	int error = bracket_open(request, subject, TENON_GENERIC_READ, &bracket);
 
 	if (error)
 		return error;
+	file_context = *bracket.file_context;
+	handle_context = *bracket.handle_context;
 	tenon_get_reparse_point_event event = {
 		.file_name = subject->path.text,
 		.reparse_buffer = request->reply->data,
 		.reparse_buffer_length = TARGET_MAX,
 		.handle_info = bracket.info,
-		.file_context = bracket.file_context,
-		.handle_context = bracket.handle_context,
+		.file_context = file_context,
+		.handle_context = handle_context,
 	};
 	error = fire_get_reparse_point(&request->volume->events, &event);
-	bracket.file_context = event.file_context;
-	bracket.handle_context = event.handle_context;
-	if (bracket.own)
-		bracket_close(request, subject->path.text, &bracket, false);
+	context_keep(request->volume, bracket.file_context, file_context, event.file_context);
+	context_keep(request->volume, bracket.handle_context, handle_context, event.handle_context);
+	bracket_close(request, subject->path.text, &bracket);
 	if (!error && event.reparse_buffer_length > TARGET_MAX) {
 		event_report(&request->volume->events, EIO,
 			     "get_reparse_point of \"%s\" gave %u bytes where there was room for %u", subject->path.text,

@@ -48,7 +48,7 @@ static int move_to_hidden(struct request *request, const char *path, const struc
 			.file_name = path, .new_file_name = target.text, .file_context = *context};
 
 		error = fire_rename_or_move_file(&volume->events, &event);
-		*context = event.file_context;
+		context_keep(volume, context, *context, event.file_context);
 	}
 	if (!error) {
 		volume_lock(volume);
@@ -149,14 +149,13 @@ static int may_be_deleted(struct request *request, const struct subject *victim,
 	tenon_can_file_be_deleted_event event = {
 		.file_name = victim->path.text,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
-		.handle_context = bracket->handle_context,
+		.file_context = *bracket->file_context,
+		.handle_context = *bracket->handle_context,
 		.can_be_deleted = true,
 	};
 	int error = fire_can_file_be_deleted(&request->volume->events, &event);
 
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
+	bracket_keep(request, bracket, event.file_context, event.handle_context);
 	if (error)
 		return error;
 	return event.can_be_deleted ? 0 : EPERM;
@@ -167,7 +166,7 @@ static int fire_delete(struct request *request, const char *path, context_slot *
 	tenon_delete_file_event event = {.file_name = path, .file_context = *context};
 	int error = fire_delete_file(&request->volume->events, &event);
 
-	*context = event.file_context;
+	context_keep(request->volume, context, *context, event.file_context);
 	return error;
 }
 
@@ -184,15 +183,15 @@ static int ask(struct request *request, struct subject *victim, struct bracket *
 static int delete_closed(struct request *request, struct subject *victim, bool directory)
 {
 	struct bracket bracket;
-	context_slot context;
 	int error = bracket_open(request, victim, TENON_GENERIC_WRITE, &bracket);
 
 	if (error)
 		return error;
 	error = ask(request, victim, &bracket, directory);
-	context = bracket.file_context;
-	bracket_close(request, victim->path.text, &bracket, !error);
-	return error ? error : fire_delete(request, victim->path.text, &context);
+	if (!error)
+		return bracket_delete(request, victim->path.text, &bracket);
+	bracket_close(request, victim->path.text, &bracket);
+	return error;
 }
 
 /* *hidden: the file still has a name, of the engine's; *last: it has none. */
@@ -208,7 +207,7 @@ static int delete_open(struct request *request, struct subject *victim, struct n
 	if (error)
 		return error;
 	error = ask(request, victim, &bracket, directory);
-	bracket_close(request, victim->path.text, &bracket, false);
+	bracket_close(request, victim->path.text, &bracket);
 	if (error)
 		return error;
 	*last = links <= 1;

@@ -105,7 +105,7 @@ static int fire_rename(struct request *request, const char *from, const char *to
 	};
 	int error = fire_rename_or_move_file(&request->volume->events, &event);
 
-	*context = event.file_context;
+	context_keep(request->volume, context, *context, event.file_context);
 	return error;
 }
 
@@ -121,7 +121,7 @@ static int check_empty(struct request *request, struct subject *target)
 		return error;
 	if (!directory_is_empty(request, target, &bracket, &error) && !error)
 		error = ENOTEMPTY;
-	bracket_close(request, target->path.text, &bracket, false);
+	bracket_close(request, target->path.text, &bracket);
 	return error;
 }
 
@@ -247,9 +247,9 @@ static int move(struct request *request, struct renaming *renaming)
 	if (!error)
 		error = bracket_open(request, &renaming->source, TENON_GENERIC_WRITE, &bracket);
 	if (!error) {
-		error = fire_rename(request, renaming->source.path.text, renaming->target.path.text, &bracket.file_context,
+		error = fire_rename(request, renaming->source.path.text, renaming->target.path.text, bracket.file_context,
 				    exchange);
-		bracket_close(request, error ? renaming->source.path.text : renaming->target.path.text, &bracket, false);
+		bracket_close(request, error ? renaming->source.path.text : renaming->target.path.text, &bracket);
 	}
 	if (error && renaming->hidden)
 		restore_target(request, renaming);

@@ -9,6 +9,7 @@
 
 #include <sys/stat.h>
 
+#include "request/context.h"
 #include "volume/volume.h"
 #include "wire/decode.h"
 
@@ -156,24 +157,29 @@ int path_by_id(struct request *request, uint64_t nodeid, struct path *path);
 
 /* Contexts for an event about a file, and the open and close around it where the file is not open. */
 struct bracket {
-	struct open_file *file;
-	context_slot file_context;
-	context_slot handle_context;
+	/* Where they are kept: with the open file and its handle, else in the bracket. */
+	context_slot *file_context;
+	context_slot *handle_context;
+	/* These end with the bracket. */
+	context_slot own_file_context;
+	context_slot own_handle_context;
 	uint64_t info;
-	/* Whose handle_context it is: an open handle's, where each has its own. */
-	struct handle *handle;
 	/* open_file has been fired for this bracket alone. */
 	bool own;
 };
 
 int bracket_open(struct request *request, const struct subject *subject, uint32_t access, struct bracket *bracket);
-/* deleting: delete_file follows if the bracket's own close is fired. */
-void bracket_close(struct request *request, const char *path, struct bracket *bracket, bool deleting);
+void bracket_close(struct request *request, const char *path, struct bracket *bracket);
+/* The same for a file that is closed otherwise, with delete_file behind it: what that answers. */
+int bracket_delete(struct request *request, const char *path, struct bracket *bracket);
 
-/* The contexts of an open handle, for an event about it; bracket_close puts them back. */
+/* The contexts of an open handle, for an event about it. Need not be closed. */
 void bracket_of_handle(const struct request *request, struct handle *handle, struct bracket *bracket);
 
-/* cleanup_file and close_file, for an open that has no handle of the kernel's. */
+/* Keeps what an event in the bracket has left. Not for events that run side by side. */
+void bracket_keep(struct request *request, struct bracket *bracket, void *file_context, void *handle_context);
+
+/* cleanup_file and close_file, for an open that has no handle of the kernel's. The handle's context ends, the file's is the caller's. */
 void fire_end(struct request *request, const char *path, uint64_t info, void *file_context, void *handle_context, bool deleting);
 
 /* Events shared by families. */

@@ -20,13 +20,12 @@ int set_size(struct request *request, const struct subject *subject, struct brac
 		.file_name = subject->path.text,
 		.size = (int64_t)size,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
-		.handle_context = bracket->handle_context,
+		.file_context = *bracket->file_context,
+		.handle_context = *bracket->handle_context,
 	};
 	int error = fire_set_file_size(&request->volume->events, &event);
 
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
+	bracket_keep(request, bracket, event.file_context, event.handle_context);
 	return error;
 }
 
@@ -49,8 +48,8 @@ static int set_attributes(struct request *request, const struct subject *subject
 		.change_time = change->ctime,
 		.attributes = new_mode ? attributes_of_mode((subject->mode & S_IFMT) | change->mode) : 0,
 		.handle_info = bracket->info,
-		.file_context = bracket->file_context,
-		.handle_context = bracket->handle_context,
+		.file_context = *bracket->file_context,
+		.handle_context = *bracket->handle_context,
 		.mode = change->mode,
 		.uid = change->uid,
 		.gid = change->gid,
@@ -58,8 +57,7 @@ static int set_attributes(struct request *request, const struct subject *subject
 	};
 	int error = fire_set_file_attributes(&request->volume->events, &event);
 
-	bracket->file_context = event.file_context;
-	bracket->handle_context = event.handle_context;
+	bracket_keep(request, bracket, event.file_context, event.handle_context);
 	return error;
 }
 
@@ -242,7 +240,7 @@ static int change_there(struct request *request, struct subject *subject, const 
 	if (error)
 		return error;
 	error = apply(request, subject, &bracket, in);
-	bracket_close(request, subject->path.text, &bracket, false);
+	bracket_close(request, subject->path.text, &bracket);
 	return error;
 }
 

@@ -30,6 +30,8 @@ struct ticket {
 	unsigned opens;
 	/* Events that are running with it. */
 	unsigned inside;
+	/* The engine has said that it is over. */
+	bool ended;
 };
 
 /* Handlers find their storage by tenon_get_app_data, and these books here. */
@@ -97,8 +99,12 @@ static void note_ticket(const struct ticket *ticket)
 
 static struct ticket *give(enum ticket_kind kind, int64_t file_id, void *inner)
 {
-	struct ticket *ticket = calloc(1, sizeof *ticket);
+	struct ticket *ticket;
 
+	/* A test may let one allocation fail. */
+	do {
+		ticket = calloc(1, sizeof *ticket);
+	} while (!ticket);
 	*ticket = (struct ticket){
 		.next = current->tickets, .kind = kind, .number = ++current->given[kind], .file_id = file_id, .inner = inner};
 	current->tickets = ticket;
@@ -636,9 +642,77 @@ struct contexts *contexts_new(void)
 	return contexts;
 }
 
+/* What the drive does in its closing handlers, where they are missing. */
+static void close_inner(tenon_volume *volume, const struct ticket *ticket)
+{
+	tenon_close_file_event file = {.file_name = "", .file_context = ticket->inner};
+	tenon_close_directory_enumeration_event enumeration = {.directory_name = "", .enumeration_context = ticket->inner};
+
+	for (unsigned i = 0; ticket->kind == TICKET_FILE && i < ticket->opens; i++)
+		memory_drive.events->close_file(volume, &file);
+	if (ticket->kind == TICKET_ENUMERATION && ticket->inner)
+		memory_drive.events->close_directory_enumeration(volume, &enumeration);
+}
+
+/* Called by the engine. */
+static void on_context_end(void *app_data, void *context)
+{
+	struct ticket *ticket;
+	bool closes = false;
+
+	pthread_mutex_lock(&current->lock);
+	ticket = current->tickets;
+	while (ticket && ticket != context)
+		ticket = ticket->next;
+	if (!ticket || app_data != current->storage) {
+		fault("context %p is over, which nobody has given", context);
+		pthread_mutex_unlock(&current->lock);
+		return;
+	}
+	note("%send %c%u", current->trace_length ? "; " : "", kind_letters[ticket->kind], ticket->number);
+	if (ticket->ended)
+		fault("%s context %u is over a second time", kind_names[ticket->kind], ticket->number);
+	if (ticket->inside)
+		fault("%s context %u is over inside an event", kind_names[ticket->kind], ticket->number);
+	if (ticket->state == LIVE && current->closeless) {
+		take_back(ticket, GIVEN_BACK);
+		closes = true;
+	} else if (ticket->state == LIVE || ticket->state == TO_BE_DELETED) {
+		fault("%s context %u is over while it is %s", kind_names[ticket->kind], ticket->number,
+		      state_names[ticket->state]);
+	}
+	ticket->ended = true;
+	current->ended++;
+	pthread_mutex_unlock(&current->lock);
+	if (closes)
+		close_inner(current->volume, ticket);
+}
+
+int contexts_listen(struct contexts *contexts, tenon_volume *volume, bool closeless)
+{
+	contexts->volume = volume;
+	contexts->listens = true;
+	contexts->closeless = closeless;
+	return tenon_set_context_end(volume, on_context_end);
+}
+
+/* Names are told with their end, so that one has to be there. */
+tenon_events contexts_closeless_events(void)
+{
+	tenon_events events = contexts_events();
+
+	events.cleanup_file = NULL;
+	events.close_file = NULL;
+	events.close_directory_enumeration = NULL;
+	return events;
+}
+
 const char *contexts_settle(struct contexts *contexts)
 {
 	for (const struct ticket *ticket = contexts->tickets; ticket; ticket = ticket->next) {
+		if (contexts->listens && !ticket->ended)
+			fault("%s context %u of file %lld, which is %s, was never said to be over", kind_names[ticket->kind],
+			      ticket->number, (long long)ticket->file_id, state_names[ticket->state]);
 		if (ticket->state == LIVE || ticket->state == TO_BE_DELETED)
 			fault("%s context %u of file %lld was never given back", kind_names[ticket->kind], ticket->number,
 			      (long long)ticket->file_id);

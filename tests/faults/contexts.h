@@ -33,6 +33,10 @@ struct contexts {
 	unsigned failed, live;
 	/* What was wrong first; "" if nothing was. */
 	char fault[512];
+	/* With contexts_listen: how many tickets the engine has said are over. */
+	bool listens, closeless;
+	unsigned ended;
+	tenon_volume *volume;
 	/* Called in each handler but close_file, after it has done its work; its answer takes the place of the handler's. */
 	int (*inside)(struct contexts *contexts, const char *event, const char *path);
 	/* What has fired, with contexts, joined by "; "; written while traced is set. */
@@ -49,6 +53,14 @@ void contexts_free(struct contexts *contexts);
 
 /* The handlers; tenon_get_app_data must give contexts->storage. */
 tenon_events contexts_events(void);
+
+/*
+ * From now on, before the mount, the engine is to say of each ticket that it is over: once, and after its last event.
+ * closeless: the handlers have none of those that end files and directories' enumerations (contexts_closeless_events), and the
+ * drive closes when it is told.
+ */
+int contexts_listen(struct contexts *contexts, tenon_volume *volume, bool closeless);
+tenon_events contexts_closeless_events(void);
 
 /* The memory drive's properties, but with each of these as said. */
 int contexts_configure(struct contexts *contexts, tenon_volume *volume, bool all_opens, bool implicit, bool posix, bool serial);

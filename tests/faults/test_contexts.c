@@ -34,12 +34,14 @@ struct program {
 
 struct setting {
 	bool all_opens, implicit, posix, serial;
+	/* The engine says which contexts are over; and does so where the drive does not close. */
+	bool told, closeless;
 };
 
 static struct program *program_new(const struct setting *setting)
 {
 	struct program *program = calloc(1, sizeof *program);
-	const tenon_events events = contexts_events();
+	const tenon_events events = setting->closeless ? contexts_closeless_events() : contexts_events();
 
 	program->books = contexts_new();
 	assert_non_null(program->books);
@@ -47,6 +49,8 @@ static struct program *program_new(const struct setting *setting)
 	assert_int_equal(contexts_configure(program->books, program->volume, setting->all_opens, setting->implicit,
 					    setting->posix, setting->serial),
 			 0);
+	if (setting->told)
+		assert_int_equal(contexts_listen(program->books, program->volume, setting->closeless), 0);
 	assert_int_equal(tenon_initialize(program->volume, "{11111111-2222-3333-4444-555555555555}"), 0);
 	assert_int_equal(tenon_testing_mount(program->volume), 0);
 	program->kernel.volume = program->volume;
@@ -694,15 +698,14 @@ static unsigned first_seed(void)
 }
 
 /* Every combination of four properties; half of the runs with errors, half with late handle contexts. */
-static void nothing_is_lost_under_load(void **state)
+static void wander_everywhere(bool told, bool closeless)
 {
 	unsigned rounds = getenv("TENON_THOROUGH") ? 5000 : 250;
 	unsigned seed = first_seed();
 	unsigned replaced[TICKET_KINDS] = {0}, failed = 0;
 
-	(void)state;
 	for (unsigned i = 0; i < 32; i++) {
-		const struct setting setting = {i & 1, i & 2, i & 4, i & 8};
+		const struct setting setting = {i & 1, i & 2, i & 4, i & 8, told, closeless};
 		struct program *program = program_new(&setting);
 
 		program->books->replace = 4;
@@ -723,6 +726,24 @@ static void nothing_is_lost_under_load(void **state)
 	for (unsigned kind = 0; kind < TICKET_KINDS; kind++)
 		assert_true(replaced[kind] > 20);
 	assert_true(failed > 20);
+}
+
+static void nothing_is_lost_under_load(void **state)
+{
+	(void)state;
+	wander_everywhere(false, false);
+}
+
+static void the_end_of_each_is_told_under_load(void **state)
+{
+	(void)state;
+	wander_everywhere(true, false);
+}
+
+static void the_end_is_told_where_nothing_else_closes(void **state)
+{
+	(void)state;
+	wander_everywhere(true, true);
 }
 
 int main(void)
@@ -746,6 +767,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(opens_may_race, plain, tear_down),
 		cmocka_unit_test_setup_teardown(opens_may_race, opening_all, tear_down),
 		cmocka_unit_test(nothing_is_lost_under_load),
+		cmocka_unit_test(the_end_of_each_is_told_under_load),
+		cmocka_unit_test(the_end_is_told_where_nothing_else_closes),
 	};
 
 	return cmocka_run_group_tests_name("contexts", tests, NULL, NULL);

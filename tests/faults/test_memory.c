@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "contexts.h"
 #include "lab.h"
 #include "plays.h"
 #include "volume/pool.h"
@@ -183,6 +184,46 @@ static void the_engine_runs_out(void **state)
 	}
 }
 
+static struct contexts *books;
+
+static void with_books(tenon_volume *volume)
+{
+	assert_int_equal(contexts_configure(books, volume, true, true, false, true), 0);
+	assert_int_equal(contexts_listen(books, volume, false), 0);
+}
+
+/* Plays with books while one allocation of the engine's fails; how many there were. */
+static unsigned run_with_books(const struct play *play, unsigned which)
+{
+	const tenon_events events = contexts_events();
+	unsigned count;
+
+	books = contexts_new();
+	assert_non_null(books);
+	count = run_once(&(struct lab_options){.events = &events,
+					       .user = books->storage,
+					       .configure = with_books,
+					       .fault = mark_handlers,
+					       .in_order = true},
+			 play, ENGINES, which);
+	if (*contexts_settle(books))
+		fail_msg("%s, allocation %u of %u of the engine: %s", play->name, which, count, books->fault);
+	contexts_free(books);
+	return count;
+}
+
+/* Also of a file that was made and cannot stay open. */
+static void contexts_end_whatever_runs_out(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < play_count; i++) {
+		unsigned count = run_with_books(&plays[i], UINT32_MAX);
+
+		for (unsigned which = 0; which < count; which++)
+			run_with_books(&plays[i], which);
+	}
+}
+
 static void the_memory_drive_runs_out(void **state)
 {
 	const struct lab_options options = {.fault = mark_handlers, .in_order = true};
@@ -322,6 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_engine_runs_out),
+		cmocka_unit_test(contexts_end_whatever_runs_out),
 		cmocka_unit_test(the_memory_drive_runs_out),
 		cmocka_unit_test_setup_teardown(the_vault_drive_runs_out, make_folder, remove_folder),
 		cmocka_unit_test(a_volume_cannot_be_made_or_mounted),

@@ -84,6 +84,7 @@ static void start(struct fixture *fix, bool all_opens, bool implicit, bool posix
 	fix->books->fail = 32;
 	if (tenon_volume_new(&fix->volume, &events, sizeof events, fix->books->storage) ||
 	    contexts_configure(fix->books, fix->volume, all_opens, implicit, posix, all_opens) ||
+	    contexts_listen(fix->books, fix->volume, false) ||
 	    tenon_initialize(fix->volume, "{11111111-2222-3333-4444-555555555555}") || tenon_create_storage(fix->volume) ||
 	    tenon_mount_media(fix->volume, 0) || tenon_add_mounting_point(fix->volume, fix->place, 0, 0))
 		give_up(fix, "cannot mount");
