@@ -149,7 +149,8 @@ def write_headers(api, folder):
         text += event_struct(event)
     text += comment("Your handlers; NULL where you have none. New events are added at the end only. A handler runs on a "
                     "worker thread of the volume, several at once for different files. The event and all that it points "
-                    "to live until the handler returns; tenon_defer makes a copy that lives longer.")
+                    "to live until the handler returns; tenon_defer makes a copy that lives longer, and "
+                    "tenon_keep_buffers keeps its buffer.")
     text += "typedef struct tenon_events {\n"
     for event in api["event"]:
         text += f"\tvoid (*{event['name']})(tenon_volume *volume, tenon_{event['name']}_event *event);\n"

@@ -141,24 +141,25 @@ typedef void tenon_log_function(void *app_data, const char *line);
 void tenon_set_log(tenon_volume *volume, tenon_log_function *log);
 
 /*
- * Ends of contexts (docs/contexts.md): has ended called with app_data and each context that is over, so that one function frees them all
- * and no handler need know which event is the last. NULL, as at first: nobody is told. 0, EBUSY (the media is mounted), EDEADLK (inside
- * a handler).
+ * Ends of contexts (docs/contexts.md): has ended called with app_data and each context that is over, so that one function
+ * frees them all and no handler need know which event is the last. NULL, as at first: nobody is told. 0, EBUSY (the media is
+ * mounted), EDEADLK (inside a handler).
  *
- * Every value but NULL that a handler leaves in a member called file_context, directory_context, handle_context or enumeration_context is
- * given to ended once for each place where it was kept: a file, a handle, an enumeration. That comes after the last event
- * that carries it has returned: for a file's after the last close_file, or after the delete_file that follows it; for a handle's after its close_file;
- * for an enumeration's after the event that closes it; whether there are handlers for those events or not, and however the volume ends. A
- * value that another one takes the place of ends when the handler that has left the other one there returns. One that is not kept ends when the event
- * returns, or the last of those that one request fires: what open_file or create_file set before they failed, what is
- * set where nothing is open, what delete_file sets after the last close.
+ * Every value but NULL that a handler leaves in a member called file_context, directory_context, handle_context or
+ * enumeration_context is given to ended once for each place where it was kept: a file, a handle, an enumeration. That comes
+ * after the last event that carries it has returned: for a file's after the last close_file, or after the delete_file that
+ * follows it; for a handle's after its close_file; for an enumeration's after the event that closes it; whether there are
+ * handlers for those events or not, and however the volume ends. A value that another one takes the place of ends when the
+ * handler that has left the other one there returns. One that is not kept ends when the event returns, or the last of those
+ * that one request fires: what open_file or create_file set before they failed, what is set where nothing is open, what
+ * delete_file sets after the last close.
  *
- * Called on the thread of the event, without locks of the engine's, after the handler and before the request is answered; several at once, but never
- * while an event runs that carries the value. There is one exception: with serialize_access off, read_file, get_file_info and get_reparse_point of one
- * file run side by side, and where one of them replaces a context others may still have the old one. Inside ended counts
- * as inside a handler of the volume: methods that wait give EDEADLK; about the originator there is nothing to ask (EINVAL). Of an event
- * that is answered late, what its copy has counts at tenon_complete, and at tenon_pending_free where that comes without; after ECANCELED what was set
- * in the copy alone is the program's own.
+ * Called on the thread of the event, without locks of the engine's, after the handler and before the request is answered;
+ * several at once, but never while an event runs that carries the value. There is one exception: with serialize_access off,
+ * read_file, get_file_info and get_reparse_point of one file run side by side, and where one of them replaces a context others
+ * may still have the old one. Inside ended counts as inside a handler of the volume: methods that wait give EDEADLK; about the
+ * originator there is nothing to ask (EINVAL). Of an event that is answered late, what its copy has counts at tenon_complete,
+ * and at tenon_pending_free where that comes without; after ECANCELED what was set in the copy alone is the program's own.
  */
 typedef void tenon_context_function(void *app_data, void *context);
 int tenon_set_context_end(tenon_volume *volume, tenon_context_function *ended);
@@ -210,6 +211,21 @@ void tenon_pending_free(tenon_pending *pending);
 
 /* The same as tenon_pending_is_cancelled, inside the handler of event on its thread; false anywhere else. */
 bool tenon_is_cancelled(const void *event);
+
+/*
+ * Inside the handler of event, on its thread: keeps the memory that the event's member buffer or reparse_buffer points to, as
+ * it is, for those who have a use for the bytes after the handler has returned. It stays valid, and nobody else writes there
+ * once the answer has been sent, until tenon_kept_free is given what is returned here. The engine goes on with other memory;
+ * the answer is what it would have been. An event's buffer may be kept any number of times, and each is to be freed. A kept
+ * buffer holds about 1 MiB of address space, however few bytes are used.
+ *
+ * NULL where it is not kept: errno is EINVAL (not inside the handler of this event on this thread, or an event without such a
+ * member; also for the copy of tenon_pending_event, which lives until tenon_pending_free), or ENOMEM.
+ */
+void *tenon_keep_buffers(const void *event);
+
+/* From any thread, inside handlers or not, also after the volume has been freed. NULL is allowed. */
+void tenon_kept_free(void *kept);
 
 /* The library's version, "0.1.0". */
 const char *tenon_version(void);

@@ -8,6 +8,7 @@
 
 #include "component/component.h"
 #include "request/dispatch.h"
+#include "request/keep.h"
 #include "request/own.h"
 
 /* Names, each with its NUL. */
@@ -41,9 +42,10 @@ static int take_name(void *arg, const struct path *path, bool *enough)
 /* There are no workers: the calling thread is one. Whoever has the lock has the gate to himself, and nothing waits there. */
 static void run_in_line(struct session *session, struct own_request *own)
 {
-	struct reply reply = {.data = session->in_line_reply + CHANNEL_HEADER_ROOM, .room = CHANNEL_BODY_MAX};
+	struct reply reply = {0};
 	struct waiter *ready;
 
+	reply_use(&reply, session->in_line_reply);
 	pthread_mutex_lock(&session->in_line_lock);
 	ready = own_request_send(own);
 	while (ready) {

@@ -9,6 +9,7 @@
 
 #include "component/component.h"
 #include "request/dispatch.h"
+#include "request/keep.h"
 #include "tenon-testing.h"
 
 /* The kernel's side of INIT, as Linux 6.18 would send it. */
@@ -49,7 +50,7 @@ static int mount(tenon_volume *volume, bool in_line)
 	session->in_process = true;
 	session->in_line = in_line;
 	if (in_line)
-		session->in_line_reply = aligned_alloc(4096, CHANNEL_HEADER_ROOM + CHANNEL_BODY_MAX);
+		session->in_line_reply = reply_area_new();
 	session->channel = inproc_channel_new();
 	error = session->channel && (!in_line || session->in_line_reply) ? shake_hands(volume) : ENOMEM;
 	if (!error) {
@@ -102,29 +103,32 @@ static int call(struct channel *channel, const struct wire_in_header *header, ch
 	return -out.error;
 }
 
-/* A request runs at once: there is no other that it could have to wait for. */
-static int call_in_line(struct session *session, struct wire_in_header *header, char *answer, size_t room, size_t *length)
+/* A request runs at once: there is no other that it could have to wait for. *message may be another afterwards, from malloc(3) as well. */
+static int call_in_line(struct session *session, void **message, char *answer, size_t room, size_t *length)
 {
-	struct reply reply = {.data = session->in_line_reply + CHANNEL_HEADER_ROOM, .room = CHANNEL_BODY_MAX};
+	size_t size = ((const struct wire_in_header *)*message)->len;
+	struct reply reply = {0};
 	struct dispatched done;
-	/* Stays the caller's: only what waits takes a buffer over. */
-	void *message = header;
 
 	pthread_mutex_lock(&session->in_line_lock);
-	done = dispatch_message(session->volume, &message, header->len, &reply);
+	reply_use(&reply, session->in_line_reply);
+	done = dispatch_message(session->volume, message, size, &reply);
 	if (!done.error)
 		memcpy(answer, reply.data, reply.length < room ? reply.length : room);
+	reply_sent(&reply);
+	session->in_line_reply = reply.area;
 	pthread_mutex_unlock(&session->in_line_lock);
 	*length = reply.length;
 	return done.error;
 }
 
-/* The answer's body goes to answer, after a header's room. */
-static int send(tenon_volume *volume, struct channel *channel, struct wire_in_header *header, char *answer, size_t room,
-		size_t *length)
+/* The answer's body goes to answer, after a header's room. *message stays the caller's, but may be another one afterwards. */
+static int send(tenon_volume *volume, struct channel *channel, void **message, char *answer, size_t room, size_t *length)
 {
+	const struct wire_in_header *header = *message;
+
 	if (volume->session->in_line)
-		return call_in_line(volume->session, header, answer + sizeof(struct wire_out_header),
+		return call_in_line(volume->session, message, answer + sizeof(struct wire_out_header),
 				    room - sizeof(struct wire_out_header), length);
 	if (wire_is_one_way(header->opcode))
 		return inproc_post(channel, header, header->len);
@@ -137,6 +141,7 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 	static const tenon_testing_caller nobody;
 	bool entered = enter(volume);
 	struct wire_in_header *header = malloc(sizeof *header + in_size);
+	void *message = header;
 	char *answer = malloc(sizeof(struct wire_out_header) + out_size);
 	size_t length = 0;
 	int error = entered ? 0 : ENODEV;
@@ -157,7 +162,7 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 		};
 		if (in_size)
 			memcpy(header + 1, in, in_size);
-		error = send(volume, volume->session->channel, header, answer, sizeof(struct wire_out_header) + out_size,
+		error = send(volume, volume->session->channel, &message, answer, sizeof(struct wire_out_header) + out_size,
 			     &length);
 	}
 	if (!error && out_size)
@@ -166,7 +171,7 @@ int tenon_testing_request(tenon_volume *volume, const tenon_testing_caller *call
 		*out_length = error ? 0 : length;
 	if (entered)
 		session_leave(volume->session);
-	free(header);
+	free(message);
 	free(answer);
 	return error;
 }

@@ -13,6 +13,7 @@
 
 #include "component/thread.h"
 #include "request/dispatch.h"
+#include "request/keep.h"
 
 #define DEFAULT_MAX 64
 #define DEFAULT_MIN 2
@@ -42,7 +43,6 @@ struct worker {
 	/* One message; NULL for runners. */
 	void *message;
 	size_t room;
-	char *reply_area;
 	struct reply reply;
 };
 
@@ -50,7 +50,7 @@ static void worker_free(struct worker *worker)
 {
 	if (worker->message)
 		buffers_put(&worker->workers->volume->buffers, worker->message);
-	free(worker->reply_area);
+	free(worker->reply.area);
 	free(worker);
 }
 
@@ -61,6 +61,7 @@ static void unpark(void *arg);
 static struct worker *worker_new(struct workers *workers, bool fetches)
 {
 	struct worker *worker = calloc(1, sizeof *worker);
+	char *area;
 
 	if (!worker)
 		return NULL;
@@ -70,14 +71,13 @@ static struct worker *worker_new(struct workers *workers, bool fetches)
 	worker->room = CHANNEL_BODY_MAX + CHANNEL_HEADER_ROOM;
 	if (fetches)
 		worker->message = buffers_get(&workers->volume->buffers);
-	worker->reply_area = aligned_alloc(4096, worker->room);
-	if (!worker->reply_area || (fetches && !worker->message)) {
+	area = reply_area_new();
+	if (!area || (fetches && !worker->message)) {
+		free(area);
 		worker_free(worker);
 		return NULL;
 	}
-	/* Data starts on a page; the header goes right before it. */
-	worker->reply.data = worker->reply_area + CHANNEL_HEADER_ROOM;
-	worker->reply.room = CHANNEL_BODY_MAX;
+	reply_use(&worker->reply, area);
 	return worker;
 }
 
@@ -185,6 +185,7 @@ static void send_reply(struct workers *workers, const struct dispatched *done, s
 	const void *message = dispatch_reply(done, reply, &size);
 
 	workers->channel->ops->send(workers->channel, message, size);
+	reply_sent(reply);
 }
 
 static void run_ready(struct workers *workers, struct reply *reply)
@@ -447,7 +448,8 @@ static const void *serve(struct worker *worker, size_t got, size_t *size)
 	struct workers *workers = worker->workers;
 	struct dispatched done = dispatch_message(workers->volume, &worker->message, got, &worker->reply);
 
-	if (done.result == DISPATCH_DONE && !done.ready)
+	/* Memory that is kept must not wait for the next message. */
+	if (done.result == DISPATCH_DONE && !done.ready && !worker->reply.kept)
 		return dispatch_reply(&done, &worker->reply, size);
 	if (done.result == DISPATCH_DONE)
 		send_reply(workers, &done, &worker->reply);

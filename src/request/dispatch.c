@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "event/pending.h"
+#include "request/keep.h"
 #include "request/own.h"
 
 #define SERVED(op, name) [WIRE_##op] = {need_##name, run_##name, false}
@@ -104,6 +105,7 @@ static struct request *request_copy(const struct request *request, void **messag
 		return NULL;
 	copy->volume = request->volume;
 	copy->family = request->family;
+	copy->home = &copy->message;
 	copy->wire = request->wire;
 	claim_init(&copy->waiter.claim);
 	if (take_buffer(copy, message, size))
@@ -196,7 +198,14 @@ static struct dispatched wait_for_turn(struct request *request, void **message, 
 static struct dispatched serve(struct tenon_volume *volume, const struct wire_request *wire, void **message, size_t size,
 			       struct reply *reply)
 {
-	struct request request = {.volume = volume, .family = &families[wire->header.opcode], .wire = *wire, .reply = reply};
+	struct request request = {
+		.volume = volume,
+		.family = &families[wire->header.opcode],
+		.wire = *wire,
+		.reply = reply,
+		.home = message,
+	};
+	struct dispatched done;
 	bool may_run;
 
 	claim_init(&request.waiter.claim);
@@ -205,8 +214,11 @@ static struct dispatched serve(struct tenon_volume *volume, const struct wire_re
 	request.family->need(&request, &request.waiter.needs);
 	may_run = gate_try(&volume->gate, &volume->tree, &request.waiter.needs, &request.waiter.claim);
 	volume_unlock(volume);
-	if (may_run)
-		return run(&request);
+	if (may_run) {
+		done = run(&request);
+		message_done(&request);
+		return done;
+	}
 	claim_done(&request.waiter.claim);
 	return wait_for_turn(&request, message, size);
 }
@@ -376,6 +388,7 @@ struct dispatched dispatch_ready(struct waiter *waiter, struct reply *reply)
 		own_request_answer((struct own_request *)request, done.error);
 		return done;
 	}
+	message_done(request);
 	if (request->is_buffer)
 		buffers_put(&request->volume->buffers, request->message);
 	else

@@ -26,8 +26,8 @@ struct dispatched {
 };
 
 /*
- * Handles one message, of size bytes in one of the volume's buffers. A request that waits may take the buffer over; then *message is
- * another one afterwards.
+ * Handles one message, of size bytes in one of the volume's buffers. A request that waits may take the buffer over, and a handler may keep
+ * it; then *message is another one afterwards. Who has sent the reply says so with reply_sent (keep.h).
  */
 struct dispatched dispatch_message(struct tenon_volume *volume, void **message, size_t size, struct reply *reply);
 

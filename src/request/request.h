@@ -13,11 +13,18 @@
 #include "volume/volume.h"
 #include "wire/decode.h"
 
-/* The answer's body; the header's room lies directly before data. */
+/* Memory that a program keeps (keep.c). */
+struct kept;
+
+/* The answer's body; the header's room lies directly before data, in area. */
 struct reply {
+	char *area;
 	char *data;
 	size_t room;
 	size_t length;
+	/* A handler has kept area; spare takes its place. */
+	struct kept *kept;
+	char *spare;
 };
 
 struct family;
@@ -40,7 +47,17 @@ struct request {
 	/* The message, when the request had to wait and owns it: a buffer of the volume's, or a copy. */
 	void *message;
 	bool is_buffer;
+	/* Where whoever owns the message has it; a handler has kept that, and spare takes its place. */
+	void **home;
+	struct kept *kept;
+	void *spare;
 };
+
+/* All origins that there are belong to requests. */
+static inline struct request *request_of_origin(const struct event_origin *origin)
+{
+	return (struct request *)((const char *)origin - offsetof(struct request, origin));
+}
 
 struct family {
 	void (*need)(struct request *request, struct needs *needs);

@@ -121,6 +121,22 @@ static int mark_handlers(struct lab *lab, const char *name, void *event, bool af
 	return 0;
 }
 
+/* Keeps every buffer that there is, once its handler has worked. */
+static int keep_buffers(struct lab *lab, const char *name, void *event, bool after)
+{
+	atomic_uint *kept = lab->user;
+
+	mark_handlers(lab, name, event, after);
+	if (after) {
+		void *buffers = tenon_keep_buffers(event);
+
+		assert_true(buffers || errno == EINVAL || errno == ENOMEM);
+		atomic_fetch_add(kept, buffers != NULL);
+		tenon_kept_free(buffers);
+	}
+	return 0;
+}
+
 static void with_hiding(tenon_volume *volume)
 {
 	tenon_set_support_posix_unlink_rename(volume, false);
@@ -222,6 +238,16 @@ static void contexts_end_whatever_runs_out(void **state)
 		for (unsigned which = 0; which < count; which++)
 			run_with_books(&plays[i], which);
 	}
+}
+
+static void buffers_that_are_kept_run_out(void **state)
+{
+	atomic_uint kept = 0;
+	const struct lab_options options = {.fault = keep_buffers, .user = &kept, .in_order = true};
+
+	(void)state;
+	run_each(&options, ENGINES, 0, 1);
+	assert_true(atomic_load(&kept) > 20);
 }
 
 static void the_memory_drive_runs_out(void **state)
@@ -364,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_engine_runs_out),
 		cmocka_unit_test(contexts_end_whatever_runs_out),
+		cmocka_unit_test(buffers_that_are_kept_run_out),
 		cmocka_unit_test(the_memory_drive_runs_out),
 		cmocka_unit_test_setup_teardown(the_vault_drive_runs_out, make_folder, remove_folder),
 		cmocka_unit_test(a_volume_cannot_be_made_or_mounted),
