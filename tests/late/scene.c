@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-
 int set_up(void **state)
 {
 	struct fixture *fix = calloc(1, sizeof *fix);
