@@ -4,6 +4,7 @@
   generate.py headers DIR    the public headers tenon/{constants,events,properties,methods}.h
   generate.py engine DIR     the library's own parts: fire.h, fire.c, properties.h, properties.c
   generate.py docs DIR       the reference: Markdown under DIR/reference, man pages under DIR/man
+  generate.py python DIR     the Python edition's: surface.h, surface.c, _tenon.pyi
 
 Run by the build; what it writes is never edited and never committed.
 """
@@ -13,6 +14,7 @@ import textwrap
 import tomllib
 
 from render_docs import write_docs
+from render_python import write_python
 
 HERE = pathlib.Path(__file__).parent
 NOTE = "/* Written by api/generate.py from api/cbfs.toml: do not edit. */\n"
@@ -339,10 +341,10 @@ def write_engine(api, folder):
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in ("headers", "engine", "docs"):
+    if len(sys.argv) != 3 or sys.argv[1] not in ("headers", "engine", "docs", "python"):
         raise SystemExit(__doc__)
     api, folder = load(), pathlib.Path(sys.argv[2])
-    {"headers": write_headers, "engine": write_engine, "docs": write_docs}[sys.argv[1]](api, folder)
+    {"headers": write_headers, "engine": write_engine, "docs": write_docs, "python": write_python}[sys.argv[1]](api, folder)
 
 
 if __name__ == "__main__":

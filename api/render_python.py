@@ -1,0 +1,377 @@
+"""Writes what the Python edition takes from api/cbfs.toml: tables for the extension module, and its type stub."""
+import textwrap
+
+NO_MEMBER = "NO_MEMBER"
+NOTE = "/* Written by api/generate.py from api/cbfs.toml: do not edit. */\n"
+# Members whose kind a getter of its own reads.
+ANNOTATIONS = {
+    "text": "str", "bool": "bool", "int32": "int", "uint32": "int", "int64": "int", "uint64": "int", "handle": "int",
+    "context": "Any", "data": "Buffer", "space": "Buffer", "token": "Token",
+}
+# What a method does without an argument at the end.
+DEFAULTS = {"timeout": 0, "flags": 0, "authentication_id": 0, "force_unmount": False}
+
+
+def camel(name):
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def params_class(event):
+    return f"CBFS{camel(event['name'])}EventParams"
+
+
+def literal(text):
+    """A C string literal."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{text}"'
+
+
+def for_python(text):
+    """C's names of things as Python has them."""
+    for old, new in (("TENON_", "tenon."), ("tenon_get_links", "get_links"), ("tenon_is_hidden_name", "tenon.is_hidden_name"),
+                     ("NULL", "0"), ("UTIME_OMIT in tv_nsec: not given.", "None: not given.")):
+        text = text.replace(old, new)
+    return text
+
+
+def paragraph(text):
+    return textwrap.fill(" ".join(for_python(text).split()), 90)
+
+
+def is_settable(member):
+    return member["dir"] != "in"
+
+
+def member_rows(event):
+    """The places of one event's members, and the attributes that read and set them."""
+    name = event["name"]
+    rows, attributes = "", ""
+    for member in event["members"]:
+        kind, ident = member["type"], f"{name}_{member['name']}"
+        room = "0"
+        if kind == "text" and is_settable(member):
+            room = f"offsetof(tenon_{name}_event, {member['name']}_size)"
+        rows += f"static const struct member {ident} = {{offsetof(tenon_{name}_event, {member['name']}), {room}}};\n"
+        kinds = ("time", "time_ns") if kind == "time" else ("buffer",) if kind in ("data", "space") else (kind,)
+        for each in kinds:
+            attribute = member["name"] + ("_ns" if each == "time_ns" else "")
+            doc = member["doc"] + (" In nanoseconds since 1970." if each == "time_ns" else " A datetime in UTC." if each == "time" else "")
+            setter = f"member_set_{each}" if is_settable(member) else "NULL"
+            attributes += (f"\t{{{literal(attribute)}, member_get_{each}, {setter}, {literal(paragraph(doc))}, (void *)&{ident}}},\n")
+    return rows + f"static PyGetSetDef {name}_getset[] = {{\n{attributes}\tPARAMS_ATTRIBUTES,\n}};\n\n"
+
+
+def find(event, test):
+    return next((member for member in event["members"] if test(member)), None)
+
+
+def at(event, member):
+    return f"offsetof(tenon_{event['name']}_event, {member['name']})" if member else NO_MEMBER
+
+
+def event_row(event):
+    name = event["name"]
+    space = find(event, lambda m: m["type"] in ("data", "space"))
+    length = find(event, lambda m: space and m["name"] == space["length"])
+    subject = find(event, lambda m: m["name"] in ("file_name", "directory_name") and m["dir"] == "in")
+    code = find(event, lambda m: m["name"] == "result_code")
+    context = find(event, lambda m: m["name"] == "file_context")
+    text = event_doc(event)
+    return (f"\t{{{literal(name)}, {literal('tenon.' + params_class(event))}, {literal(text)}, {name}_getset, "
+            f"offsetof(tenon_events, {name}), (void (*)(void))fire_{name}, {at(event, code)}, {at(event, subject)}, "
+            f"{at(event, space)}, {at(event, length)}, "
+            f"{'true' if space and space['type'] == 'data' else 'false'}, "
+            f"{at(event, context) if name in ('open_file', 'create_file') else NO_MEMBER}}},\n")
+
+
+def event_doc(event):
+    return "\n\n".join((paragraph(event["summary"].capitalize() + "."), paragraph("When: " + event["when"]), paragraph(event["rules"]),
+                        paragraph(f"Without a handler: {event['unhandled']}.")))
+
+
+def handler_doc(event):
+    members = "\n".join(textwrap.fill(f"{m['name']}{' (may be set)' if is_settable(m) else ''}: {for_python(m['doc'])}", 90,
+                                      initial_indent="  ", subsequent_indent="      ") for m in event["members"])
+    return (f"Called with a {params_class(event)} (None: nobody).\n\n{event_doc(event)}\n\nMembers of the parameter object:\n\n{members}")
+
+
+def property_code(prop):
+    """Getter, setter and their pair of methods."""
+    name, kind = prop["name"], prop["type"]
+    ctype = "const char *" if kind == "text" else f"{kind}_t " if kind != "bool" else "bool "
+    make = "text" if kind == "text" else kind
+    text = (f"static PyObject *get_{name}(PyObject *self, void *closure)\n{{\n\t(void)closure;\n"
+            f"\treturn value_of_{make}(tenon_get_{name}(cbfs_volume(self)));\n}}\n\n"
+            f"static PyObject *call_get_{name}(PyObject *self, PyObject *none)\n{{\n\t(void)none;\n\treturn get_{name}(self, NULL);\n}}\n\n")
+    if prop.get("readonly"):
+        return text
+    return text + setter_code(name, kind, ctype)
+
+
+def setter_code(name, kind, ctype):
+    declaration = "\tPyObject *bytes;\n\tint error;\n\n" if kind == "text" else f"\t{ctype}number;\n\n"
+    head = (f"static int set_{name}(PyObject *self, PyObject *value, void *closure)\n{{\n{declaration}"
+            "\t(void)closure;\n\tif (!value)\n\t\treturn cannot_delete();\n")
+    if kind == "text":
+        body = ("\tif (!cbfs_may_set(self) || !PyUnicode_FSConverter(value, &bytes))\n\t\treturn -1;\n"
+                f"\terror = tenon_set_{name}(cbfs_volume(self), PyBytes_AsString(bytes));\n"
+                "\tPy_DecRef(bytes);\n\treturn cbfs_was_set(self, error);\n")
+    else:
+        body = (f"\tif (!cbfs_may_set(self) || !{kind}_of_value(value, &number))\n\t\treturn -1;\n"
+                f"\treturn cbfs_was_set(self, tenon_set_{name}(cbfs_volume(self), number));\n")
+    return (head + body + "}\n\n"
+            f"static PyObject *call_set_{name}(PyObject *self, PyObject *value)\n{{\n"
+            f"\tif (set_{name}(self, value, NULL))\n\t\treturn NULL;\n\treturn Py_NewRef(Py_None);\n}}\n\n")
+
+
+def method_code(method):
+    given = [arg for arg in method["args"] if arg.get("dir") != "out"]
+    out = next((arg for arg in method["args"] if arg.get("dir") == "out"), None)
+    name = method["name"]
+    lines, formats, targets, passed = [], "", [], []
+    optional = False
+    for arg in given:
+        ident, kind = arg["name"], arg["type"]
+        default = default_of(method, arg)
+        if default is not None and not optional:
+            formats += "|"
+            optional = True
+        formats += "O&"
+        if kind == "text":
+            lines.append(f"PyObject *{ident} = NULL;")
+            targets.append(f"text_converter, &{ident}")
+            passed.append(f"text_borrow({ident})")
+        else:
+            ctype = "bool" if kind == "bool" else "uint64_t" if kind == "handle" else f"{kind}_t"
+            lines.append(f"{ctype} {ident} = {str(default or 0).lower()};")
+            targets.append(f"{'uint64' if kind == 'handle' else kind}_of_value, &{ident}")
+            passed.append(ident)
+    if out:
+        lines += {"text": ["char result[PATH_MAX];"], "token": ["tenon_token *result = NULL;"]}.get(
+            out["type"], [f"{out['type']}_t result = 0;"])
+        passed += {"text": ["result", "sizeof result"]}.get(out["type"], ["&result"])
+    lines.append("int error;")
+    text = f"static PyObject *call_{name}(PyObject *self, PyObject *args, PyObject *keywords)\n{{\n"
+    text += f"\tstatic char *names[] = {{{''.join(literal(a['name']) + ', ' for a in given)}NULL}};\n"
+    text += "".join(f"\t{line}\n" for line in lines) + "\n"
+    text += (f"\tif (!PyArg_ParseTupleAndKeywords(args, keywords, {literal(formats + ':' + name)}, names"
+             + "".join(", " + target for target in targets) + "))\n\t\treturn NULL;\n")
+    begin, end = ("cbfs_begin(self)", "cbfs_end(self)") if not method.get("inside") else ("true", None)
+    if not method.get("inside"):
+        text += f"\tif (!{begin}) {{\n" + "".join(f"\t\tPy_XDECREF({a['name']});\n" for a in given if a["type"] == "text") + "\t\treturn NULL;\n\t}\n"
+    call = f"tenon_{name}(cbfs_volume(self){''.join(', ' + p for p in passed)})"
+    text += f"\tPy_BEGIN_ALLOW_THREADS\n\terror = {call};\n\tPy_END_ALLOW_THREADS\n"
+    if end:
+        text += f"\t{end};\n"
+    text += "".join(f"\tPy_XDECREF({a['name']});\n" for a in given if a["type"] == "text")
+    if out:
+        text += f"\tif (error)\n\t\treturn cbfs_raise(self, error);\n\treturn value_of_{out['type']}({'self, ' if out['type'] == 'token' else ''}result);\n}}\n\n"
+    else:
+        text += "\tif (error)\n\t\treturn cbfs_raise(self, error);\n\treturn Py_NewRef(Py_None);\n}\n\n"
+    return text
+
+
+def default_of(method, arg):
+    if method["name"] == "remove_mounting_point" and arg["name"] == "mounting_point":
+        return ""
+    return DEFAULTS.get(arg["name"])
+
+
+def signature(method):
+    given = [arg for arg in method["args"] if arg.get("dir") != "out"]
+    parts = [a["name"] + ("" if default_of(method, a) is None else f"={default_of(method, a)!r}") for a in given]
+    return ", ".join(["$self", *parts])
+
+
+def method_doc(method):
+    args = "".join(f"\n\n{paragraph(arg['name'] + ': ' + arg['doc'])}" for arg in method["args"] if arg.get("dir") != "out")
+    return (f"{method['name']}({signature(method)})\n--\n\n{paragraph(method['summary'].capitalize() + '. ' + method['when'])}{args}\n\n"
+            + paragraph("CBFSError, with errno: " + method["errors"]))
+
+
+def surface(api):
+    text = NOTE + '#include "surface.h"\n\n#include <errno.h>\n#include <limits.h>\n#include <stddef.h>\n\n#include "values.h"\n\n'
+    for event in api["event"]:
+        name = event["name"]
+        text += (f"static void fire_{name}(tenon_volume *volume, tenon_{name}_event *event)\n{{\n"
+                 f"\tfire(volume, PY_{name.upper()}, event);\n}}\n\n")
+        text += member_rows(event)
+    text += "const struct event_row event_rows[EVENT_COUNT] = {\n" + "".join(event_row(e) for e in api["event"]) + "};\n\n"
+    attributes = "".join(f"\t{{\"on_{e['name']}\", cbfs_get_handler, cbfs_set_handler, {literal(handler_doc(e))}, (void *)&event_rows[PY_{e['name'].upper()}]}},\n"
+                         for e in api["event"])
+    methods = ""
+    for prop in api["property"]:
+        text += property_code(prop)
+        name, readonly = prop["name"], prop.get("readonly")
+        doc = paragraph(prop["doc"]) + ("" if readonly else f"\n\nDefault: {default_text(prop)}.")
+        attributes += f"\t{{{literal(name)}, get_{name}, {'NULL' if readonly else 'set_' + name}, {literal(doc)}, NULL}},\n"
+        get_doc, set_doc = f"get_{name}($self)\n--\n\n{doc}", f"set_{name}($self, value, /)\n--\n\n{doc}"
+        methods += f"\t{{\"get_{name}\", call_get_{name}, METH_NOARGS, {literal(get_doc)}}},\n"
+        if not readonly:
+            methods += f"\t{{\"set_{name}\", call_set_{name}, METH_O, {literal(set_doc)}}},\n"
+    for method in api["method"]:
+        text += method_code(method)
+        methods += (f"\t{{{literal(method['name'])}, (PyCFunction)(void (*)(void))call_{method['name']}, METH_VARARGS | METH_KEYWORDS, "
+                    f"{literal(method_doc(method))}}},\n")
+    text += f"PyGetSetDef cbfs_attributes[] = {{\n{attributes}\tCBFS_ATTRIBUTES,\n}};\n\n"
+    text += f"PyMethodDef cbfs_methods[] = {{\n{methods}\tCBFS_METHODS,\n}};\n\n"
+    text += "const struct constant constants[] = {\n"
+    for name, value in constants(api):
+        text += f"\t{{{literal(name)}, INT64_C({value})}},\n"
+    for name, code in api["errors"].items():
+        text += f"\t{{{literal('ERROR_' + name)}, {code}}},\n"
+    return text + "\t{NULL, 0},\n};\n"
+
+
+def constants(api):
+    for group in api["constants"]:
+        for name, value in group["values"].items():
+            yield group["prefix"] + name, value
+
+
+def default_text(prop):
+    for name, value in prop.get("values", {}).items():
+        if value == prop["default"]:
+            return f"{value} ({name})"
+    return repr(prop["default"])
+
+
+HEADER = """\
+#ifndef PYTHON_SURFACE_H
+#define PYTHON_SURFACE_H
+
+#include "edition.h"
+
+enum {{
+{ids}\tEVENT_COUNT,
+}};
+
+extern const struct event_row event_rows[EVENT_COUNT];
+extern PyGetSetDef cbfs_attributes[];
+extern PyMethodDef cbfs_methods[];
+extern const struct constant constants[];
+
+#endif
+"""
+
+
+def stub_class(event):
+    lines = [f"class {params_class(event)}(EventParams):"]
+    for member in event["members"]:
+        kind, name = member["type"], member["name"]
+        if kind == "text" and is_settable(member):
+            lines += property_stub(name, "str", "str | bytes | os.PathLike[str]")
+        elif kind == "time":
+            if is_settable(member):
+                lines += property_stub(name, "datetime", "datetime | None") + property_stub(name + "_ns", "int | None", "int | None")
+            else:
+                lines += property_stub(name, "datetime") + property_stub(name + "_ns", "int | None")
+        else:
+            lines += property_stub(name, ANNOTATIONS[kind], ANNOTATIONS[kind] if is_settable(member) else None)
+    return "\n".join(lines) + "\n"
+
+
+def property_stub(name, got, given=None):
+    lines = ["    @property", f"    def {name}(self) -> {got}: ..."]
+    if given:
+        lines += [f"    @{name}.setter", f"    def {name}(self, value: {given}) -> None: ..."]
+    return lines
+
+
+STUB_HEAD = '''\
+"""The extension module of tenon; programs import tenon. Written by api/generate.py from api/cbfs.toml: do not edit."""
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from tenon._base import CBFSError as CBFSError, Token as Token
+
+class Buffer:
+    """The bytes of an event: for memoryview, bytes, and ctypes; dead once the event is over."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __bytes__(self) -> bytes: ...
+    @property
+    def _as_parameter_(self) -> Any: ...
+    @property
+    def value(self) -> int: ...
+
+class EventParams:
+    """What all parameter objects have."""
+    def defer(self) -> None: ...
+    def complete(self) -> None: ...
+    @property
+    def cancelled(self) -> bool: ...
+    @property
+    def on_cancel(self) -> Callable[[], object] | None: ...
+    @on_cancel.setter
+    def on_cancel(self, value: Callable[[], object]) -> None: ...
+'''
+
+
+def stub(api):
+    text = STUB_HEAD
+    for event in api["event"]:
+        text += "\n" + stub_class(event)
+    lines = ["", "class CBFS:", "    def __init__(self) -> None: ..."]
+    for name, value in constants(api):
+        lines.append(f"    {name}: Final = {value}")
+    lines += [f"    ERROR_{name}: Final[int]" for name in api["errors"]]
+    lines += ["    NOT_GIVEN: Final = 0xFFFFFFFF", "    ROOT_ID: Final = 0x7FFFFFFFFFFFFFFF"]
+    for event in api["event"]:
+        kind = f"Callable[[{params_class(event)}], Awaitable[None] | None] | None"
+        lines += property_stub(f"on_{event['name']}", kind, kind)
+    for prop in api["property"]:
+        kind, name = ANNOTATIONS[prop["type"]], prop["name"]
+        lines += property_stub(name, kind, None if prop.get("readonly") else kind) + [f"    def get_{name}(self) -> {kind}: ..."]
+        if not prop.get("readonly"):
+            lines.append(f"    def set_{name}(self, value: {kind}, /) -> None: ...")
+    for method in api["method"]:
+        given = [a for a in method["args"] if a.get("dir") != "out"]
+        out = next((a for a in method["args"] if a.get("dir") == "out"), None)
+        parts = ["self"]
+        for arg in given:
+            kind = "str | bytes | os.PathLike[str]" if arg["type"] == "text" else ANNOTATIONS[arg["type"]]
+            default = default_of(method, arg)
+            parts.append(f"{arg['name']}: {kind}" + ("" if default is None else f" = {default!r}"))
+        lines.append(f"    def {method['name']}({', '.join(parts)}) -> {ANNOTATIONS[out['type']] if out else 'None'}: ...")
+    lines += textwrap.indent(STUB_METHODS, "    ").splitlines()
+    text += "\n".join(lines) + "\n\n"
+    for name, value in constants(api):
+        text += f"{name}: Final = {value}\n"
+    for name in api["errors"]:
+        text += f"ERROR_{name}: Final[int]\n"
+    return text + STUB_TAIL
+
+
+STUB_METHODS = '''\
+def config(self, setting: str, /) -> str: ...
+def get_facts(self) -> dict[str, Any]: ...
+def get_last_error(self) -> str: ...
+def get_links(self, file_name: str | bytes | os.PathLike[str], /) -> list[str]: ...
+def get_mounting_point_name(self, index: int, /) -> str | None: ...
+def get_mounting_point_flags(self, index: int, /) -> int: ...
+def set_property(self, name: str, value: str, /) -> None: ...
+def wait_unmounted(self, timeout: float | None = None) -> bool: ...
+def _get_facts(self) -> bytes: ...
+def _testing_mount(self, in_line: bool, /) -> None: ...
+def _testing_request(self, opcode: int, nodeid: int, data: bytes, room: int, uid: int, gid: int, pid: int, /) -> bytes: ...
+def _testing_interrupt(self, pid: int, /) -> None: ...
+def _testing_balance(self) -> tuple[int, int, int, int]: ...
+'''
+STUB_TAIL = '''\
+NOT_GIVEN: Final = 0xFFFFFFFF
+ROOT_ID: Final = 0x7FFFFFFFFFFFFFFF
+def is_hidden_name(name: str | bytes | os.PathLike[str], /) -> bool: ...
+def version() -> str: ...
+'''
+
+
+def write_python(api, folder):
+    """surface.h and surface.c for the extension module, and _tenon.pyi."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = "".join(f"\tPY_{event['name'].upper()},\n" for event in api["event"])
+    (folder / "surface.h").write_text(NOTE + HEADER.format(ids=ids))
+    (folder / "surface.c").write_text(surface(api))
+    (folder / "_tenon.pyi").write_text(stub(api))
