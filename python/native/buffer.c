@@ -130,8 +130,8 @@ PyTypeObject *buffer_type_new(PyObject *module)
 		{Py_tp_doc, "The bytes of an event: for memoryview, bytes, and ctypes; dead once the event is over."},
 		{0, NULL},
 	};
-	static PyType_Spec spec = {"tenon.Buffer", sizeof(struct buffer), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-				   slots};
+	static PyType_Spec spec = {"tenon.Buffer", sizeof(struct buffer), 0,
+				   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
 
 	return (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
 }

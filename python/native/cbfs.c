@@ -98,10 +98,8 @@ static void cbfs_dealloc(PyObject *self)
 	freefunc release = PyType_GetSlot(type, Py_tp_free);
 
 	PyObject_GC_UnTrack(self);
-	Py_BEGIN_ALLOW_THREADS
-	tenon_volume_free(cbfs->volume);
-	Py_END_ALLOW_THREADS
-	cbfs_clear(self);
+	Py_BEGIN_ALLOW_THREADS tenon_volume_free(cbfs->volume);
+	Py_END_ALLOW_THREADS cbfs_clear(self);
 	free(cbfs->handlers);
 	release(self);
 	Py_DECREF(type);
@@ -205,7 +203,9 @@ int cbfs_set_handler(PyObject *self, PyObject *value, void *row)
 		return -1;
 	}
 	if (!value != !before && (cbfs->busy || tenon_get_active(cbfs->volume))) {
-		raise_with(self, EBUSY, "the kernel has been told what the volume can do: while it is mounted a handler can be replaced, not added or removed");
+		raise_with(
+			self, EBUSY,
+			"the kernel has been told what the volume can do: while it is mounted a handler can be replaced, not added or removed");
 		return -1;
 	}
 	*slot = Py_XNewRef(value);

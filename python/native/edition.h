@@ -14,16 +14,27 @@
 #include <Python.h>
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <tenon.h>
 
 typedef void tenon_context_function(void *, void *);
-static inline void tenon_set_context_end(tenon_volume *v, tenon_context_function *f) { (void)v; (void)f; }
-static inline void *tenon_keep_buffers(const void *e) { (void)e; return malloc(1); }
-static inline void tenon_kept_free(void *k) { free(k); }
+static inline void tenon_set_context_end(tenon_volume *v, tenon_context_function *f)
+{
+	(void)v;
+	(void)f;
+}
+static inline void *tenon_keep_buffers(const void *e)
+{
+	(void)e;
+	return malloc(1);
+}
+static inline void tenon_kept_free(void *k)
+{
+	free(k);
+}
 #define NO_MEMBER UINT16_MAX
 
 /* Where a member is in its event; room: of the member with the size of a text that can be set. */
@@ -73,8 +84,7 @@ struct module_state {
 };
 
 struct cbfs {
-	PyObject_HEAD
-	tenon_volume *volume;
+	PyObject_HEAD tenon_volume *volume;
 	struct module_state *state;
 	/* Array of EVENT_COUNT; NULL: none. */
 	PyObject **handlers;
@@ -97,8 +107,8 @@ struct later {
 
 struct params {
 	PyObject_HEAD
-	/* NULL: the event is over. */
-	void *event;
+		/* NULL: the event is over. */
+		void *event;
 	const struct event_row *row;
 	struct cbfs *cbfs;
 	/* Made when it is asked for. */
@@ -112,8 +122,7 @@ struct params {
 };
 
 struct buffer {
-	PyObject_HEAD
-	void *address;
+	PyObject_HEAD void *address;
 	uint32_t size;
 	bool is_read_only;
 	/* The event is over. */
@@ -164,12 +173,12 @@ PyObject *params_call_answer(PyObject *self, PyObject *exception);
 PyObject *params_get_cancelled(PyObject *self, void *closure);
 PyObject *params_get_on_cancel(PyObject *self, void *closure);
 int params_set_on_cancel(PyObject *self, PyObject *value, void *closure);
-#define PARAMS_ATTRIBUTES                                                                                                      \
-	{"cancelled", params_get_cancelled, NULL, "The caller has given up, or the volume is being cut off.", NULL},          \
-		{"on_cancel", params_get_on_cancel, params_set_on_cancel,                                                      \
-		 "Called with no argument when the caller of a deferred event gives up: once, on any thread.", NULL},          \
-	{                                                                                                                      \
-		NULL, NULL, NULL, NULL, NULL                                                                                   \
+#define PARAMS_ATTRIBUTES                                                                                                        \
+	{"cancelled", params_get_cancelled, NULL, "The caller has given up, or the volume is being cut off.", NULL},             \
+		{"on_cancel", params_get_on_cancel, params_set_on_cancel,                                                        \
+		 "Called with no argument when the caller of a deferred event gives up: once, on any thread.", NULL},            \
+	{                                                                                                                        \
+		NULL, NULL, NULL, NULL, NULL                                                                                     \
 	}
 
 /* The object behind a context, borrowed; NULL where there is none. */
@@ -211,31 +220,31 @@ PyObject *cbfs_get_runner(PyObject *self, void *closure);
 int cbfs_set_runner(PyObject *self, PyObject *value, void *closure);
 
 /* What is not in the description. */
-#define CBFS_ATTRIBUTES                                                                                                        \
-	{"_runner", cbfs_get_runner, cbfs_set_runner, NULL, NULL},                                                             \
-	{                                                                                                                      \
-		NULL, NULL, NULL, NULL, NULL                                                                                   \
+#define CBFS_ATTRIBUTES                                                                                                          \
+	{"_runner", cbfs_get_runner, cbfs_set_runner, NULL, NULL},                                                               \
+	{                                                                                                                        \
+		NULL, NULL, NULL, NULL, NULL                                                                                     \
 	}
-#define CBFS_METHODS                                                                                                           \
-	{"config", cbfs_config, METH_O,                                                                                        \
-	 "config($self, setting, /)\n--\n\nSets (\"Name=Value\") or reads (\"Name\") a configuration setting; gives its value."}, \
-		{"set_property", cbfs_set_property, METH_VARARGS,                                                              \
-		 "set_property($self, name, value, /)\n--\n\nSets the property or setting called name from text."},            \
-		{"get_last_error", cbfs_get_last_error, METH_NOARGS,                                                           \
-		 "get_last_error($self)\n--\n\nWhy the last method or property that failed did so."},                          \
-		{"get_links", cbfs_get_links, METH_O,                                                                          \
-		 "get_links($self, file_name, /)\n--\n\nAll names of a file, absolute paths in the volume."},                  \
-		{"get_mounting_point_name", cbfs_get_mounting_point_name, METH_O,                                              \
+#define CBFS_METHODS                                                                                                                         \
+	{"config", cbfs_config, METH_O,                                                                                                      \
+	 "config($self, setting, /)\n--\n\nSets (\"Name=Value\") or reads (\"Name\") a configuration setting; gives its value."},            \
+		{"set_property", cbfs_set_property, METH_VARARGS,                                                                            \
+		 "set_property($self, name, value, /)\n--\n\nSets the property or setting called name from text."},                          \
+		{"get_last_error", cbfs_get_last_error, METH_NOARGS,                                                                         \
+		 "get_last_error($self)\n--\n\nWhy the last method or property that failed did so."},                                        \
+		{"get_links", cbfs_get_links, METH_O,                                                                                        \
+		 "get_links($self, file_name, /)\n--\n\nAll names of a file, absolute paths in the volume."},                                \
+		{"get_mounting_point_name", cbfs_get_mounting_point_name, METH_O,                                                            \
 		 "get_mounting_point_name($self, index, /)\n--\n\nThe directory of a mounting point, counted from 0; None: there is none."}, \
-		{"get_mounting_point_flags", cbfs_get_mounting_point_flags, METH_O,                                            \
-		 "get_mounting_point_flags($self, index, /)\n--\n\nThe flags that a mounting point was added with; 0: there is none."}, \
-		{"_get_facts", cbfs_get_facts, METH_NOARGS, NULL}, {"_wait", cbfs_wait, METH_O, NULL},                         \
-		{"_testing_mount", cbfs_testing_mount, METH_O, NULL},                                                          \
-		{"_testing_request", cbfs_testing_request, METH_VARARGS, NULL},                                                \
-		{"_testing_interrupt", cbfs_testing_interrupt, METH_O, NULL},                                                  \
-		{"_testing_balance", cbfs_testing_balance, METH_NOARGS, NULL},                                                 \
-	{                                                                                                                      \
-		NULL, NULL, 0, NULL                                                                                            \
+		{"get_mounting_point_flags", cbfs_get_mounting_point_flags, METH_O,                                                          \
+		 "get_mounting_point_flags($self, index, /)\n--\n\nThe flags that a mounting point was added with; 0: there is none."},      \
+		{"_get_facts", cbfs_get_facts, METH_NOARGS, NULL}, {"_wait", cbfs_wait, METH_O, NULL},                                       \
+		{"_testing_mount", cbfs_testing_mount, METH_O, NULL},                                                                        \
+		{"_testing_request", cbfs_testing_request, METH_VARARGS, NULL},                                                              \
+		{"_testing_interrupt", cbfs_testing_interrupt, METH_O, NULL},                                                                \
+		{"_testing_balance", cbfs_testing_balance, METH_NOARGS, NULL},                                                               \
+	{                                                                                                                                    \
+		NULL, NULL, 0, NULL                                                                                                          \
 	}
 
 #endif

@@ -121,7 +121,8 @@ static int call(PyObject *handler, struct params *params)
 	if (result != Py_None && is_awaitable(result)) {
 		error = go_on(params, result);
 	} else if (result != Py_None) {
-		PyErr_Format(PyExc_TypeError, "a handler answers through the members of its parameter object; this one returned %R", result);
+		PyErr_Format(PyExc_TypeError,
+			     "a handler answers through the members of its parameter object; this one returned %R", result);
 		error = -1;
 	}
 	Py_DECREF(result);

@@ -13,10 +13,8 @@ void later_put(struct later *later)
 	if (--later->uses)
 		return;
 	/* Waits for a callback that is running, which wants the lock. */
-	Py_BEGIN_ALLOW_THREADS
-	tenon_pending_free(later->pending);
-	Py_END_ALLOW_THREADS
-	Py_XDECREF(later->on_cancel);
+	Py_BEGIN_ALLOW_THREADS tenon_pending_free(later->pending);
+	Py_END_ALLOW_THREADS Py_XDECREF(later->on_cancel);
 	free(later);
 }
 
@@ -30,7 +28,8 @@ int params_defer(struct params *params)
 		return -1;
 	}
 	if (params->buffer && params->buffer->exports) {
-		PyErr_SetString(PyExc_BufferError, "a memoryview of the event's buffer is there: release it before the event is deferred");
+		PyErr_SetString(PyExc_BufferError,
+				"a memoryview of the event's buffer is there: release it before the event is deferred");
 		return -1;
 	}
 	later = calloc(1, sizeof *later);
@@ -38,11 +37,10 @@ int params_defer(struct params *params)
 		PyErr_NoMemory();
 		return -1;
 	}
-	Py_BEGIN_ALLOW_THREADS
-	later->pending = tenon_defer(params->event);
+	Py_BEGIN_ALLOW_THREADS later->pending = tenon_defer(params->event);
 	error = errno;
-	Py_END_ALLOW_THREADS
-	if (!later->pending) {
+	Py_END_ALLOW_THREADS if (!later->pending)
+	{
 		free(later);
 		errno = error;
 		PyErr_SetFromErrno(PyExc_OSError);
@@ -66,16 +64,15 @@ int params_complete(struct params *params)
 	int error;
 
 	if (!later) {
-		PyErr_SetString(PyExc_RuntimeError, params->event ? "this event was not deferred: the handler's return completes it" :
-								    "this event is complete already");
+		PyErr_SetString(PyExc_RuntimeError, params->event
+							    ? "this event was not deferred: the handler's return completes it"
+							    : "this event is complete already");
 		return -1;
 	}
 	params_close(params);
 	params->later = NULL;
-	Py_BEGIN_ALLOW_THREADS
-	error = tenon_complete(later->pending);
-	Py_END_ALLOW_THREADS
-	later_put(later);
+	Py_BEGIN_ALLOW_THREADS error = tenon_complete(later->pending);
+	Py_END_ALLOW_THREADS later_put(later);
 	/* A volume that was cut off has answered already: nobody is to blame. */
 	if (!error || error == ECANCELED)
 		return 0;
@@ -119,7 +116,8 @@ PyObject *params_get_cancelled(PyObject *self, void *closure)
 		PyErr_SetString(PyExc_ValueError, "this event is over");
 		return NULL;
 	}
-	return PyBool_FromLong(params->later ? tenon_pending_is_cancelled(params->later->pending) : tenon_is_cancelled(params->event));
+	return PyBool_FromLong(params->later ? tenon_pending_is_cancelled(params->later->pending)
+					     : tenon_is_cancelled(params->event));
 }
 
 static void on_cancel(void *arg)
@@ -151,8 +149,8 @@ int params_set_on_cancel(PyObject *self, PyObject *value, void *closure)
 
 	(void)closure;
 	if (!later || !value || later->on_cancel) {
-		PyErr_SetString(PyExc_RuntimeError, !later ? "only a deferred event can be cancelled: call defer() first" :
-							     "on_cancel can be set once");
+		PyErr_SetString(PyExc_RuntimeError, !later ? "only a deferred event can be cancelled: call defer() first"
+							   : "on_cancel can be set once");
 		return -1;
 	}
 	if (!PyCallable_Check(value)) {
@@ -162,9 +160,7 @@ int params_set_on_cancel(PyObject *self, PyObject *value, void *closure)
 	later->on_cancel = Py_NewRef(value);
 	/* It may be called at once, on this thread; and what it calls may complete the event. */
 	later->uses++;
-	Py_BEGIN_ALLOW_THREADS
-	tenon_pending_on_cancel(later->pending, on_cancel, later);
-	Py_END_ALLOW_THREADS
-	later_put(later);
+	Py_BEGIN_ALLOW_THREADS tenon_pending_on_cancel(later->pending, on_cancel, later);
+	Py_END_ALLOW_THREADS later_put(later);
 	return 0;
 }

@@ -162,8 +162,9 @@ PyMODINIT_FUNC PyInit__tenon(void)
 	};
 	static PyModuleDef_Slot slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
 	static PyModuleDef definition = {
-		PyModuleDef_HEAD_INIT,	      .m_name = "tenon._tenon", .m_size = sizeof(struct module_state), .m_methods = functions,
-		.m_slots = slots,	      .m_traverse = module_traverse, .m_clear = module_clear,	  .m_free = module_free,
+		PyModuleDef_HEAD_INIT,	 .m_name = "tenon._tenon", .m_size = sizeof(struct module_state),
+		.m_methods = functions,	 .m_slots = slots,	   .m_traverse = module_traverse,
+		.m_clear = module_clear, .m_free = module_free,
 	};
 
 	return PyModuleDef_Init(&definition);

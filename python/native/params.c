@@ -57,9 +57,10 @@ void params_close(struct params *params)
 		return;
 	if (buffer && buffer->exports) {
 		keep_memory(params, buffer);
-		PyErr_Format(PyExc_BufferError,
-			     "a memoryview of this %s event's buffer is still there after its end: copy the bytes, or release the view",
-			     params->row->name);
+		PyErr_Format(
+			PyExc_BufferError,
+			"a memoryview of this %s event's buffer is still there after its end: copy the bytes, or release the view",
+			params->row->name);
 		params_answer_exception(params);
 	}
 	if (buffer)
@@ -119,10 +120,14 @@ int params_types_init(PyObject *module, struct module_state *state)
 	for (int i = 0; i < EVENT_COUNT && !error; i++) {
 		const struct event_row *row = &event_rows[i];
 		PyType_Slot slots[] = {
-			{Py_tp_getset, row->attributes}, {Py_tp_repr, params_repr}, {Py_tp_dealloc, params_dealloc},
-			{Py_tp_doc, (void *)row->doc},   {0, NULL},
+			{Py_tp_getset, row->attributes},
+			{Py_tp_repr, params_repr},
+			{Py_tp_dealloc, params_dealloc},
+			{Py_tp_doc, (void *)row->doc},
+			{0, NULL},
 		};
-		PyType_Spec spec = {row->class_name, sizeof(struct params), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+		PyType_Spec spec = {row->class_name, sizeof(struct params), 0,
+				    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
 		PyObject *type = PyType_FromModuleAndSpec(module, &spec, base);
 
 		if (!type)

@@ -149,29 +149,30 @@ static void *place(PyObject *self, const struct member *member)
 	const struct params *params = (struct params *)self;
 
 	if (!params->event) {
-		PyErr_Format(PyExc_ValueError, "this %s event is over: what a handler wants to keep of it must be copied", params->row->name);
+		PyErr_Format(PyExc_ValueError, "this %s event is over: what a handler wants to keep of it must be copied",
+			     params->row->name);
 		return NULL;
 	}
 	return (char *)params->event + member->offset;
 }
 
-#define DEFINE_MEMBER(kind, type, make)                                                                                        \
-	PyObject *member_get_##kind(PyObject *self, void *closure)                                                             \
-	{                                                                                                                      \
-		const type *at = place(self, closure);                                                                         \
-                                                                                                                               \
-		return at ? make(*at) : NULL;                                                                                  \
-	}                                                                                                                      \
-                                                                                                                               \
-	int member_set_##kind(PyObject *self, PyObject *value, void *closure)                                                  \
-	{                                                                                                                      \
-		type *at = place(self, closure);                                                                               \
-                                                                                                                               \
-		if (!at)                                                                                                       \
-			return -1;                                                                                             \
-		if (!value)                                                                                                    \
-			return cannot_delete();                                                                                \
-		return kind##_of_value(value, at) ? 0 : -1;                                                                    \
+#define DEFINE_MEMBER(kind, type, make)                                                                                          \
+	PyObject *member_get_##kind(PyObject *self, void *closure)                                                               \
+	{                                                                                                                        \
+		const type *at = place(self, closure);                                                                           \
+                                                                                                                                 \
+		return at ? make(*at) : NULL;                                                                                    \
+	}                                                                                                                        \
+                                                                                                                                 \
+	int member_set_##kind(PyObject *self, PyObject *value, void *closure)                                                    \
+	{                                                                                                                        \
+		type *at = place(self, closure);                                                                                 \
+                                                                                                                                 \
+		if (!at)                                                                                                         \
+			return -1;                                                                                               \
+		if (!value)                                                                                                      \
+			return cannot_delete();                                                                                  \
+		return kind##_of_value(value, at) ? 0 : -1;                                                                      \
 	}
 DEFINE_MEMBER(bool, bool, PyBool_FromLong)
 DEFINE_MEMBER(int32, int32_t, PyLong_FromLong)
@@ -225,7 +226,8 @@ PyObject *member_get_time_ns(PyObject *self, void *closure)
 		return NULL;
 	if (at->tv_nsec < 0 || at->tv_nsec >= SECOND)
 		return Py_NewRef(Py_None);
-	if (!__builtin_mul_overflow(at->tv_sec, SECOND, &nanoseconds) && !__builtin_add_overflow(nanoseconds, at->tv_nsec, &nanoseconds))
+	if (!__builtin_mul_overflow(at->tv_sec, SECOND, &nanoseconds) &&
+	    !__builtin_add_overflow(nanoseconds, at->tv_nsec, &nanoseconds))
 		return PyLong_FromLongLong(nanoseconds);
 	seconds = PyLong_FromLongLong(at->tv_sec);
 	factor = PyLong_FromLongLong(SECOND);

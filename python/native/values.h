@@ -29,8 +29,8 @@ PyObject *value_of_token(PyObject *self, tenon_token *token);
 int cannot_delete(void);
 
 /* Getters and setters of parameter objects; the closure is a struct member. */
-#define DECLARE_MEMBER(kind)                                                                                                   \
-	PyObject *member_get_##kind(PyObject *self, void *closure);                                                            \
+#define DECLARE_MEMBER(kind)                                                                                                     \
+	PyObject *member_get_##kind(PyObject *self, void *closure);                                                              \
 	int member_set_##kind(PyObject *self, PyObject *value, void *closure)
 DECLARE_MEMBER(bool);
 DECLARE_MEMBER(int32);

@@ -11,3 +11,7 @@ help(tenon.CBFS) has the events, properties and methods; tenon.testing tests a d
 from tenon._tenon import *  # noqa: F403
 from tenon._base import CBFSError as CBFSError, Token as Token
 from tenon._cbfs import CBFS as CBFS
+
+for _public in (CBFSError, Token, CBFS):
+    _public.__module__ = __name__
+del _public
