@@ -18,9 +18,9 @@ check() { # NAME COMMAND...
     fi
 }
 
-folders=(src drives tool examples tests include bench/programs bench/peers)
+folders=(src python drives tool examples tests include bench/programs bench/peers)
 mapfile -t sources < <(find "${folders[@]}" -name '*.[ch]' -o -name '*.cc' | sort)
-mapfile -t programs < <(find src drives tool examples bench/programs bench/peers -name '*.c' | sort)
+mapfile -t programs < <(find src python drives tool examples bench/programs bench/peers -name '*.c' | sort)
 mapfile -t scripts < <(find scripts .ci -type f -exec grep -lE '^#!.*sh$' {} + | sort)
 # Second names of pages are one line, .so, which mandoc does not like without a reason that matters here.
 mapfile -t pages < <(find docs/man "$build/docs/man" -name '*.[1-8]' -exec grep -L '^\.so ' {} + | sort)
@@ -37,7 +37,7 @@ check clang-tidy xargs -0 -n 1 -P "$(nproc)" -a <(printf '%s\0' "${programs[@]}"
     clang-tidy -p "$build" --quiet --warnings-as-errors='*' 2>/dev/null
 check cppcheck cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability,performance \
     --suppressions-list=scripts/cppcheck-suppressions.txt -j "$(nproc)" --std=c11 -D_GNU_SOURCE -D__linux__ \
-    -I include -I "$build/include" -I src "${programs[@]}"
+    -I include -I "$build/include" -I "$build/python/tenon" -I src "${programs[@]}"
 check shellcheck shellcheck "${scripts[@]}"
 check "shellcheck of completion" shellcheck -s bash tool/completion/tenon.bash
 check mandoc mandoc -T lint -W warning "${pages[@]}"

@@ -98,8 +98,10 @@ static void cbfs_dealloc(PyObject *self)
 	freefunc release = PyType_GetSlot(type, Py_tp_free);
 
 	PyObject_GC_UnTrack(self);
-	Py_BEGIN_ALLOW_THREADS tenon_volume_free(cbfs->volume);
-	Py_END_ALLOW_THREADS cbfs_clear(self);
+	Py_BEGIN_ALLOW_THREADS
+	tenon_volume_free(cbfs->volume);
+	Py_END_ALLOW_THREADS
+	cbfs_clear(self);
 	free(cbfs->handlers);
 	release(self);
 	Py_DECREF(type);

@@ -84,7 +84,8 @@ struct module_state {
 };
 
 struct cbfs {
-	PyObject_HEAD tenon_volume *volume;
+	PyObject_HEAD
+	tenon_volume *volume;
 	struct module_state *state;
 	/* Array of EVENT_COUNT; NULL: none. */
 	PyObject **handlers;
@@ -107,8 +108,8 @@ struct later {
 
 struct params {
 	PyObject_HEAD
-		/* NULL: the event is over. */
-		void *event;
+	/* NULL: the event is over. */
+	void *event;
 	const struct event_row *row;
 	struct cbfs *cbfs;
 	/* Made when it is asked for. */
@@ -122,7 +123,8 @@ struct params {
 };
 
 struct buffer {
-	PyObject_HEAD void *address;
+	PyObject_HEAD
+	void *address;
 	uint32_t size;
 	bool is_read_only;
 	/* The event is over. */

@@ -13,8 +13,10 @@ void later_put(struct later *later)
 	if (--later->uses)
 		return;
 	/* Waits for a callback that is running, which wants the lock. */
-	Py_BEGIN_ALLOW_THREADS tenon_pending_free(later->pending);
-	Py_END_ALLOW_THREADS Py_XDECREF(later->on_cancel);
+	Py_BEGIN_ALLOW_THREADS
+	tenon_pending_free(later->pending);
+	Py_END_ALLOW_THREADS
+	Py_XDECREF(later->on_cancel);
 	free(later);
 }
 
@@ -37,10 +39,11 @@ int params_defer(struct params *params)
 		PyErr_NoMemory();
 		return -1;
 	}
-	Py_BEGIN_ALLOW_THREADS later->pending = tenon_defer(params->event);
+	Py_BEGIN_ALLOW_THREADS
+	later->pending = tenon_defer(params->event);
 	error = errno;
-	Py_END_ALLOW_THREADS if (!later->pending)
-	{
+	Py_END_ALLOW_THREADS
+	if (!later->pending) {
 		free(later);
 		errno = error;
 		PyErr_SetFromErrno(PyExc_OSError);
@@ -71,8 +74,10 @@ int params_complete(struct params *params)
 	}
 	params_close(params);
 	params->later = NULL;
-	Py_BEGIN_ALLOW_THREADS error = tenon_complete(later->pending);
-	Py_END_ALLOW_THREADS later_put(later);
+	Py_BEGIN_ALLOW_THREADS
+	error = tenon_complete(later->pending);
+	Py_END_ALLOW_THREADS
+	later_put(later);
 	/* A volume that was cut off has answered already: nobody is to blame. */
 	if (!error || error == ECANCELED)
 		return 0;
@@ -160,7 +165,9 @@ int params_set_on_cancel(PyObject *self, PyObject *value, void *closure)
 	later->on_cancel = Py_NewRef(value);
 	/* It may be called at once, on this thread; and what it calls may complete the event. */
 	later->uses++;
-	Py_BEGIN_ALLOW_THREADS tenon_pending_on_cancel(later->pending, on_cancel, later);
-	Py_END_ALLOW_THREADS later_put(later);
+	Py_BEGIN_ALLOW_THREADS
+	tenon_pending_on_cancel(later->pending, on_cancel, later);
+	Py_END_ALLOW_THREADS
+	later_put(later);
 	return 0;
 }

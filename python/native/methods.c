@@ -47,8 +47,8 @@ PyObject *cbfs_get_facts(PyObject *self, PyObject *none)
 	int error;
 
 	(void)none;
-	Py_BEGIN_ALLOW_THREADS do
-	{
+	Py_BEGIN_ALLOW_THREADS
+	do {
 		char *larger = realloc(text, room);
 
 		error = larger ? 0 : ENOMEM;
@@ -57,10 +57,9 @@ PyObject *cbfs_get_facts(PyObject *self, PyObject *none)
 			error = tenon_get_facts(cbfs_volume(self), text, room, &length);
 		}
 		room *= 2;
-	}
-	while (error == ERANGE)
-		;
-	Py_END_ALLOW_THREADS result = error ? cbfs_raise(self, error) : PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
+	} while (error == ERANGE);
+	Py_END_ALLOW_THREADS
+	result = error ? cbfs_raise(self, error) : PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
 	free(text);
 	return result;
 }
@@ -80,8 +79,10 @@ PyObject *cbfs_get_links(PyObject *self, PyObject *name)
 
 	if (!PyUnicode_FSConverter(name, &bytes))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS error = tenon_get_links(cbfs_volume(self), PyBytes_AsString(bytes), &names, &count);
-	Py_END_ALLOW_THREADS Py_DECREF(bytes);
+	Py_BEGIN_ALLOW_THREADS
+	error = tenon_get_links(cbfs_volume(self), PyBytes_AsString(bytes), &names, &count);
+	Py_END_ALLOW_THREADS
+	Py_DECREF(bytes);
 	if (error)
 		return cbfs_raise(self, error);
 	list = PyList_New((Py_ssize_t)count);
@@ -124,8 +125,11 @@ PyObject *cbfs_wait(PyObject *self, PyObject *milliseconds)
 
 	if (!int32_of_value(milliseconds, &timeout))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS error = tenon_wait_unmounted(cbfs_volume(self), timeout);
-	Py_END_ALLOW_THREADS if (error && error != ETIMEDOUT) return cbfs_raise(self, error);
+	Py_BEGIN_ALLOW_THREADS
+	error = tenon_wait_unmounted(cbfs_volume(self), timeout);
+	Py_END_ALLOW_THREADS
+	if (error && error != ETIMEDOUT)
+		return cbfs_raise(self, error);
 	return PyBool_FromLong(!error);
 }
 
@@ -136,9 +140,10 @@ PyObject *cbfs_testing_mount(PyObject *self, PyObject *in_line)
 
 	if (!bool_of_value(in_line, &alone) || !cbfs_begin(self))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS error =
-		alone ? tenon_testing_mount_in_line(cbfs_volume(self)) : tenon_testing_mount(cbfs_volume(self));
-	Py_END_ALLOW_THREADS cbfs_end(self);
+	Py_BEGIN_ALLOW_THREADS
+	error = alone ? tenon_testing_mount_in_line(cbfs_volume(self)) : tenon_testing_mount(cbfs_volume(self));
+	Py_END_ALLOW_THREADS
+	cbfs_end(self);
 	return error ? cbfs_raise(self, error) : Py_NewRef(Py_None);
 }
 
@@ -157,16 +162,14 @@ PyObject *cbfs_testing_request(PyObject *self, PyObject *args)
 		return NULL;
 	if (room < 0 || !(out = malloc((size_t)room + 1)))
 		return PyErr_NoMemory();
-	Py_BEGIN_ALLOW_THREADS error =
-		tenon_testing_request(cbfs_volume(self), &(tenon_testing_caller){.uid = uid, .gid = gid, .pid = pid}, opcode,
+	Py_BEGIN_ALLOW_THREADS
+	error = tenon_testing_request(cbfs_volume(self), &(tenon_testing_caller){.uid = uid, .gid = gid, .pid = pid}, opcode,
 				      node, data, (size_t)size, out, (size_t)room, &length);
-	Py_END_ALLOW_THREADS if (error)
-	{
+	Py_END_ALLOW_THREADS
+	if (error) {
 		errno = error;
 		result = PyErr_SetFromErrno(PyExc_OSError);
-	}
-	else
-	{
+	} else {
 		result = PyBytes_FromStringAndSize(out, (Py_ssize_t)(length < (size_t)room ? length : (size_t)room));
 	}
 	free(out);
@@ -180,9 +183,10 @@ PyObject *cbfs_testing_interrupt(PyObject *self, PyObject *pid)
 
 	if (!uint32_of_value(pid, &number))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS error = tenon_testing_interrupt(cbfs_volume(self), number);
-	Py_END_ALLOW_THREADS if (error)
-	{
+	Py_BEGIN_ALLOW_THREADS
+	error = tenon_testing_interrupt(cbfs_volume(self), number);
+	Py_END_ALLOW_THREADS
+	if (error) {
 		errno = error;
 		return PyErr_SetFromErrno(PyExc_OSError);
 	}

@@ -156,6 +156,7 @@ static void *place(PyObject *self, const struct member *member)
 	return (char *)params->event + member->offset;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none. */
 #define DEFINE_MEMBER(kind, type, make)                                                                                          \
 	PyObject *member_get_##kind(PyObject *self, void *closure)                                                               \
 	{                                                                                                                        \
@@ -179,6 +180,7 @@ DEFINE_MEMBER(int32, int32_t, PyLong_FromLong)
 DEFINE_MEMBER(uint32, uint32_t, PyLong_FromUnsignedLong)
 DEFINE_MEMBER(int64, int64_t, PyLong_FromLongLong)
 DEFINE_MEMBER(uint64, uint64_t, PyLong_FromUnsignedLongLong)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 PyObject *member_get_handle(PyObject *self, void *closure)
 {

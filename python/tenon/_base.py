@@ -89,7 +89,7 @@ class Runner:
     async def _run(self, params: Any, coroutine: Awaitable[None]) -> None:
         failure: BaseException | None = None
         try:
-            result = await coroutine
+            result: Any = await coroutine  # type: ignore[func-returns-value]
             if result is not None:
                 raise TypeError(f"a handler answers through the members of its parameter object; this one returned {result!r}")
         except asyncio.CancelledError:
