@@ -2,6 +2,8 @@
 import textwrap
 
 NO_MEMBER = "NO_MEMBER"
+# What the interpreter wants between a function's signature and its text.
+SIGNATURE_END = "\n--\n\n"
 NOTE = "/* Written by api/generate.py from api/cbfs.toml: do not edit. */\n"
 # Members whose kind a getter of its own reads.
 ANNOTATIONS = {
@@ -124,51 +126,56 @@ def setter_code(name, kind, ctype):
             f"\tif (set_{name}(self, value, NULL))\n\t\treturn NULL;\n\treturn Py_NewRef(Py_None);\n}}\n\n")
 
 
-def method_code(method):
+def arguments(method):
+    """What a method is given, and what it gives back or None."""
     given = [arg for arg in method["args"] if arg.get("dir") != "out"]
-    out = next((arg for arg in method["args"] if arg.get("dir") == "out"), None)
+    return given, next((arg for arg in method["args"] if arg.get("dir") == "out"), None)
+
+
+# The variable for what a method gives back, and how it is passed.
+RESULTS = {"text": ("char result[PATH_MAX];", "result, sizeof result"), "token": ("tenon_token *result = NULL;", "&result"),
+           "uint32": ("uint32_t result = 0;", "&result")}
+
+
+def argument_code(method, arg):
+    """One argument: its variable, its converter, and how it is passed."""
+    name, kind = arg["name"], arg["type"]
+    if kind == "text":
+        return f"PyObject *{name} = NULL;", f"text_converter, &{name}", f"{name}_text"
+    ctype = {"bool": "bool", "handle": "uint64_t"}.get(kind, f"{kind}_t")
+    default = str(default_of(method, arg) or 0).lower()
+    return f"{ctype} {name} = {default};", f"{'uint64' if kind == 'handle' else kind}_of_value, &{name}", name
+
+
+def method_code(method):
+    """The function behind a method: arguments to C, the call without the interpreter's lock, and the result to Python."""
     name = method["name"]
-    lines, formats, targets, passed = [], "", [], []
-    optional = False
-    for arg in given:
-        ident, kind = arg["name"], arg["type"]
-        default = default_of(method, arg)
-        if default is not None and not optional:
-            formats += "|"
-            optional = True
-        formats += "O&"
-        if kind == "text":
-            lines.append(f"PyObject *{ident} = NULL;")
-            targets.append(f"text_converter, &{ident}")
-            passed.append(f"text_borrow({ident})")
-        else:
-            ctype = "bool" if kind == "bool" else "uint64_t" if kind == "handle" else f"{kind}_t"
-            lines.append(f"{ctype} {ident} = {str(default or 0).lower()};")
-            targets.append(f"{'uint64' if kind == 'handle' else kind}_of_value, &{ident}")
-            passed.append(ident)
+    given, out = arguments(method)
+    variables, converters, passed = ([part[i] for part in (argument_code(method, arg) for arg in given)] for i in range(3))
+    texts = [arg["name"] for arg in given if arg["type"] == "text"]
+    required = sum(default_of(method, arg) is None for arg in given)
+    formats = "O&" * required + ("|" if required < len(given) else "") + "O&" * (len(given) - required)
     if out:
-        lines += {"text": ["char result[PATH_MAX];"], "token": ["tenon_token *result = NULL;"]}.get(
-            out["type"], [f"{out['type']}_t result = 0;"])
-        passed += {"text": ["result", "sizeof result"]}.get(out["type"], ["&result"])
-    lines.append("int error;")
-    text = f"static PyObject *call_{name}(PyObject *self, PyObject *args, PyObject *keywords)\n{{\n"
-    text += f"\tstatic char *names[] = {{{''.join(literal(a['name']) + ', ' for a in given)}NULL}};\n"
-    text += "".join(f"\t{line}\n" for line in lines) + "\n"
-    text += (f"\tif (!PyArg_ParseTupleAndKeywords(args, keywords, {literal(formats + ':' + name)}, names"
-             + "".join(", " + target for target in targets) + "))\n\t\treturn NULL;\n")
-    begin, end = ("cbfs_begin(self)", "cbfs_end(self)") if not method.get("inside") else ("true", None)
-    if not method.get("inside"):
-        text += f"\tif (!{begin}) {{\n" + "".join(f"\t\tPy_XDECREF({a['name']});\n" for a in given if a["type"] == "text") + "\t\treturn NULL;\n\t}\n"
-    call = f"tenon_{name}(cbfs_volume(self){''.join(', ' + p for p in passed)})"
-    text += f"\tPy_BEGIN_ALLOW_THREADS\n\terror = {call};\n\tPy_END_ALLOW_THREADS\n"
-    if end:
-        text += f"\t{end};\n"
-    text += "".join(f"\tPy_XDECREF({a['name']});\n" for a in given if a["type"] == "text")
-    if out:
-        text += f"\tif (error)\n\t\treturn cbfs_raise(self, error);\n\treturn value_of_{out['type']}({'self, ' if out['type'] == 'token' else ''}result);\n}}\n\n"
-    else:
-        text += "\tif (error)\n\t\treturn cbfs_raise(self, error);\n\treturn Py_NewRef(Py_None);\n}\n\n"
-    return text
+        variable, how = RESULTS[out["type"]]
+        variables.append(variable)
+        passed.append(how)
+    release = "".join(f"\tPy_XDECREF({text});\n" for text in texts)
+    # Who asks for the caller is inside a handler, while another thread may be inside a method.
+    begin = "" if method.get("inside") else "cbfs_begin(self)"
+    names = "".join(literal(arg["name"]) + ", " for arg in given)
+    code = f"static PyObject *call_{name}(PyObject *self, PyObject *args, PyObject *keywords)\n{{\n"
+    code += f"\tstatic char *names[] = {{{names}NULL}};\n"
+    code += "".join(f"\t{line}\n" for line in variables + [f"const char *{text}_text;" for text in texts] + ["int error;"])
+    code += (f"\n\tif (!PyArg_ParseTupleAndKeywords(args, keywords, {literal(formats + ':' + name)}, "
+             + ", ".join(["names", *converters]) + "))\n\t\treturn NULL;\n")
+    code += "".join(f"\t{text}_text = text_borrow({text});\n" for text in texts)
+    if begin:
+        code += f"\tif (!{begin}) {{\n" + release.replace("\t", "\t\t") + "\t\treturn NULL;\n\t}\n"
+    code += f"\tPy_BEGIN_ALLOW_THREADS\n\terror = tenon_{name}({', '.join(['cbfs_volume(self)', *passed])});\n\tPy_END_ALLOW_THREADS\n"
+    code += ("\tcbfs_end(self);\n" if begin else "") + release + "\tif (error)\n\t\treturn cbfs_raise(self, error);\n"
+    what = {None: "Py_NewRef(Py_None)", "token": "value_of_token(self, result)"}
+    kind = out and out["type"]
+    return code + f"\treturn {what.get(kind) or f'value_of_{kind}(result)'};\n}}\n\n"
 
 
 def default_of(method, arg):
@@ -178,13 +185,13 @@ def default_of(method, arg):
 
 
 def signature(method):
-    given = [arg for arg in method["args"] if arg.get("dir") != "out"]
+    given, _ = arguments(method)
     parts = [a["name"] + ("" if default_of(method, a) is None else f"={default_of(method, a)!r}") for a in given]
     return ", ".join(["$self", *parts])
 
 
 def method_doc(method):
-    args = "".join(f"\n\n{paragraph(arg['name'] + ': ' + arg['doc'])}" for arg in method["args"] if arg.get("dir") != "out")
+    args = "".join(f"\n\n{paragraph(arg['name'] + ': ' + arg['doc'])}" for arg in arguments(method)[0])
     return (f"{method['name']}({signature(method)})\n--\n\n{paragraph(method['summary'].capitalize() + '. ' + method['when'])}{args}\n\n"
             + paragraph("CBFSError, with errno: " + method["errors"]))
 
@@ -197,30 +204,42 @@ def surface(api):
                  f"\tfire(volume, PY_{name.upper()}, event);\n}}\n\n")
         text += member_rows(event)
     text += "const struct event_row event_rows[EVENT_COUNT] = {\n" + "".join(event_row(e) for e in api["event"]) + "};\n\n"
-    attributes = "".join(f"\t{{\"on_{e['name']}\", cbfs_get_handler, cbfs_set_handler, {literal(handler_doc(e))}, (void *)&event_rows[PY_{e['name'].upper()}]}},\n"
-                         for e in api["event"])
-    methods = ""
-    for prop in api["property"]:
-        text += property_code(prop)
-        name, readonly = prop["name"], prop.get("readonly")
-        doc = paragraph(prop["doc"]) + ("" if readonly else f"\n\nDefault: {default_text(prop)}.")
-        attributes += f"\t{{{literal(name)}, get_{name}, {'NULL' if readonly else 'set_' + name}, {literal(doc)}, NULL}},\n"
-        get_doc, set_doc = f"get_{name}($self)\n--\n\n{doc}", f"set_{name}($self, value, /)\n--\n\n{doc}"
-        methods += f"\t{{\"get_{name}\", call_get_{name}, METH_NOARGS, {literal(get_doc)}}},\n"
-        if not readonly:
-            methods += f"\t{{\"set_{name}\", call_set_{name}, METH_O, {literal(set_doc)}}},\n"
-    for method in api["method"]:
-        text += method_code(method)
-        methods += (f"\t{{{literal(method['name'])}, (PyCFunction)(void (*)(void))call_{method['name']}, METH_VARARGS | METH_KEYWORDS, "
-                    f"{literal(method_doc(method))}}},\n")
-    text += f"PyGetSetDef cbfs_attributes[] = {{\n{attributes}\tCBFS_ATTRIBUTES,\n}};\n\n"
-    text += f"PyMethodDef cbfs_methods[] = {{\n{methods}\tCBFS_METHODS,\n}};\n\n"
+    text += "".join(property_code(prop) for prop in api["property"]) + "".join(method_code(method) for method in api["method"])
+    text += f"PyGetSetDef cbfs_attributes[] = {{\n{attribute_table(api)}\tCBFS_ATTRIBUTES,\n}};\n\n"
+    text += f"PyMethodDef cbfs_methods[] = {{\n{method_table(api)}\tCBFS_METHODS,\n}};\n\n"
     text += "const struct constant constants[] = {\n"
-    for name, value in constants(api):
-        text += f"\t{{{literal(name)}, INT64_C({value})}},\n"
-    for name, code in api["errors"].items():
-        text += f"\t{{{literal('ERROR_' + name)}, {code}}},\n"
+    text += "".join(f"\t{{{literal(name)}, INT64_C({value})}},\n" for name, value in constants(api))
+    text += "".join(f"\t{{{literal('ERROR_' + name)}, {code}}},\n" for name, code in api["errors"].items())
     return text + "\t{NULL, 0},\n};\n"
+
+
+def property_doc(prop):
+    return paragraph(prop["doc"]) + ("" if prop.get("readonly") else f"\n\nDefault: {default_text(prop)}.")
+
+
+def attribute_table(api):
+    """Handlers and properties."""
+    text = "".join(f"\t{{\"on_{event['name']}\", cbfs_get_handler, cbfs_set_handler, {literal(handler_doc(event))}, "
+                   f"(void *)&event_rows[PY_{event['name'].upper()}]}},\n" for event in api["event"])
+    for prop in api["property"]:
+        name = prop["name"]
+        setter = "NULL" if prop.get("readonly") else "set_" + name
+        text += f"\t{{{literal(name)}, get_{name}, {setter}, {literal(property_doc(prop))}, NULL}},\n"
+    return text
+
+
+def method_table(api):
+    """The get_ and set_ pairs of properties, and the methods."""
+    text = ""
+    for prop in api["property"]:
+        name, doc = prop["name"], property_doc(prop)
+        text += f"\t{{\"get_{name}\", call_get_{name}, METH_NOARGS, {literal(f'get_{name}($self){SIGNATURE_END}{doc}')}}},\n"
+        if not prop.get("readonly"):
+            text += f"\t{{\"set_{name}\", call_set_{name}, METH_O, {literal(f'set_{name}($self, value, /){SIGNATURE_END}{doc}')}}},\n"
+    for method in api["method"]:
+        text += (f"\t{{{literal(method['name'])}, (PyCFunction)(void (*)(void))call_{method['name']}, METH_VARARGS | METH_KEYWORDS, "
+                 f"{literal(method_doc(method))}}},\n")
+    return text
 
 
 def constants(api):
@@ -329,8 +348,7 @@ def stub(api):
         if not prop.get("readonly"):
             lines.append(f"    def set_{name}(self, value: {kind}, /) -> None: ...")
     for method in api["method"]:
-        given = [a for a in method["args"] if a.get("dir") != "out"]
-        out = next((a for a in method["args"] if a.get("dir") == "out"), None)
+        given, out = arguments(method)
         parts = ["self"]
         for arg in given:
             kind = "str | bytes | os.PathLike[str]" if arg["type"] == "text" else ANNOTATIONS[arg["type"]]

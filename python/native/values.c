@@ -90,7 +90,8 @@ int uint64_of_value(PyObject *value, void *to)
 
 int text_converter(PyObject *value, void *to)
 {
-	return PyUnicode_FSConverter(value, to) ? 1 : 0;
+	/* Not only 1: where a later argument is wrong it is called again, to let go. */
+	return PyUnicode_FSConverter(value, to);
 }
 
 const char *text_borrow(PyObject *bytes)
