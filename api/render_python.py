@@ -169,10 +169,11 @@ def method_code(method):
     code += (f"\n\tif (!PyArg_ParseTupleAndKeywords(args, keywords, {literal(formats + ':' + name)}, "
              + ", ".join(["names", *converters]) + "))\n\t\treturn NULL;\n")
     code += "".join(f"\t{text}_text = text_borrow({text});\n" for text in texts)
+    fail = "cbfs_raise_inside" if method.get("inside") else "cbfs_raise"
     if begin:
         code += f"\tif (!{begin}) {{\n" + release.replace("\t", "\t\t") + "\t\treturn NULL;\n\t}\n"
     code += f"\tPy_BEGIN_ALLOW_THREADS\n\terror = tenon_{name}({', '.join(['cbfs_volume(self)', *passed])});\n\tPy_END_ALLOW_THREADS\n"
-    code += ("\tcbfs_end(self);\n" if begin else "") + release + "\tif (error)\n\t\treturn cbfs_raise(self, error);\n"
+    code += ("\tcbfs_end(self);\n" if begin else "") + release + f"\tif (error)\n\t\treturn {fail}(self, error);\n"
     what = {None: "Py_NewRef(Py_None)", "token": "value_of_token(self, result)"}
     kind = out and out["type"]
     return code + f"\treturn {what.get(kind) or f'value_of_{kind}(result)'};\n}}\n\n"

@@ -129,6 +129,19 @@ static PyObject *raise_with(PyObject *self, int error, const char *text)
 	return NULL;
 }
 
+PyObject *cbfs_raise_inside(PyObject *self, int error)
+{
+	switch (error) {
+	case EINVAL:
+		return raise_with(self, error,
+				  "only inside a handler of this volume, on its own thread, and with this event's handle_info");
+	case ESRCH:
+		return raise_with(self, error, "nobody who can be seen is behind this event, or the thread is gone");
+	default:
+		return raise_with(self, error, strerror(error));
+	}
+}
+
 bool cbfs_may_set(PyObject *self)
 {
 	if (!cbfs_of(self)->busy)

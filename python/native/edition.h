@@ -199,6 +199,8 @@ PyObject *cbfs_get_handler(PyObject *self, void *row);
 int cbfs_set_handler(PyObject *self, PyObject *value, void *row);
 /* Raises CBFSError with what the volume says. */
 PyObject *cbfs_raise(PyObject *self, int error);
+/* The same for methods that only handlers may call, of which the volume keeps no words. */
+PyObject *cbfs_raise_inside(PyObject *self, int error);
 bool cbfs_may_set(PyObject *self);
 int cbfs_was_set(PyObject *self, int error);
 /* Around methods that change the volume's state. False: raised. */

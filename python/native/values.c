@@ -96,9 +96,7 @@ int text_converter(PyObject *value, void *to)
 
 const char *text_borrow(PyObject *bytes)
 {
-	const char *text = bytes ? PyBytes_AsString(bytes) : NULL;
-
-	return text && *text ? text : NULL;
+	return bytes ? PyBytes_AsString(bytes) : NULL;
 }
 
 PyObject *value_of_bool(bool value)

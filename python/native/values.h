@@ -15,7 +15,7 @@ int int64_of_value(PyObject *value, void *to);
 int uint64_of_value(PyObject *value, void *to);
 /* A path or name as bytes without a NUL in it, a new reference; NULL stays for what is not given. */
 int text_converter(PyObject *value, void *to);
-/* NULL for nothing and for the empty text. */
+/* NULL for what is not given. */
 const char *text_borrow(PyObject *bytes);
 
 PyObject *value_of_bool(bool value);
