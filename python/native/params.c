@@ -31,9 +31,8 @@ struct params *params_new(struct cbfs *cbfs, const struct event_row *row, void *
 /* An open that fails leaves the file's context as it was. */
 static void fall_back(const struct params *params)
 {
-	int32_t code = *(int32_t *)((char *)params->event + params->row->result_code);
-
-	if (params->may_fall_back && code)
+	/* Not every event has a result code: only those that open are looked at. */
+	if (params->may_fall_back && *(int32_t *)((char *)params->event + params->row->result_code))
 		cell_set((void **)((char *)params->event + params->row->opens), params->before);
 }
 

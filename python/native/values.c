@@ -5,6 +5,7 @@
  */
 #include "values.h"
 
+#include <errno.h>
 #include <string.h>
 
 int cannot_delete(void)
@@ -208,7 +209,8 @@ int member_set_text(PyObject *self, PyObject *value, void *closure)
 	if (!PyUnicode_FSConverter(value, &bytes))
 		return -1;
 	room = *(const size_t *)((const char *)((struct params *)self)->event + member->room);
-	error = tenon_copy_text(*at, room, PyBytes_AsString(bytes));
+	/* What is refused changes nothing. */
+	error = strlen(PyBytes_AsString(bytes)) < room ? tenon_copy_text(*at, room, PyBytes_AsString(bytes)) : ENAMETOOLONG;
 	if (error)
 		PyErr_Format(PyExc_ValueError, "%R is too long: %zu bytes at most", value, room - 1);
 	Py_DECREF(bytes);
