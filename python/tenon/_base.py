@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import threading
 from collections.abc import Awaitable
 from datetime import datetime, timedelta, timezone
@@ -57,8 +58,21 @@ def log_exception(event: str, subject: str, exception: BaseException) -> str:
     """Logs what a handler has raised, and gives the sentence that on_error is told."""
     of = f' of "{subject}"' if subject else ""
     kind = type(exception)
-    words = f"on_{event}{of} raised {kind.__qualname__}: {exception}"
+    try:
+        said = str(exception)
+    except BaseException as failure:  # Even one that cannot be shown has to be told.
+        said = f"<{type(failure).__qualname__} in its __str__>"
+    words = f"on_{event}{of} raised {kind.__qualname__}: {said}"
     logger.error("%s", words, exc_info=(kind, exception, exception.__traceback__))
+    return _as_bytes_allow(words)
+
+
+def _as_bytes_allow(words: str) -> str:
+    """A text that the library can take."""
+    try:
+        os.fsencode(words)
+    except UnicodeEncodeError:
+        words = words.encode("utf-8", "backslashreplace").decode()
     return words.replace("\0", "\\0")
 
 
