@@ -78,12 +78,15 @@ def event_row(event):
     subject = find(event, lambda m: m["name"] in ("file_name", "directory_name") and m["dir"] == "in")
     code = find(event, lambda m: m["name"] == "result_code")
     context = find(event, lambda m: m["name"] == "file_context")
+    settable = [m for m in event["members"] if m["type"] == "context" and is_settable(m)]
+    contexts = ", ".join(([at(event, m) for m in settable] + [NO_MEMBER] * 3)[:3])
     text = event_doc(event)
     return (f"\t{{{literal(name)}, {literal('tenon.' + params_class(event))}, {literal(text)}, {name}_getset, "
             f"offsetof(tenon_events, {name}), (void (*)(void))fire_{name}, {at(event, code)}, {at(event, subject)}, "
             f"{at(event, space)}, {at(event, length)}, "
             f"{'true' if space and space['type'] == 'data' else 'false'}, "
-            f"{at(event, context) if name in ('open_file', 'create_file') else NO_MEMBER}}},\n")
+            f"{at(event, context) if name in ('open_file', 'create_file') else NO_MEMBER}, {{{contexts}}}, "
+            f"{'true' if name in ('read_file', 'get_reparse_point') else 'false'}}},\n")
 
 
 def event_doc(event):

@@ -47,14 +47,19 @@ int cell_set(void **context, PyObject *object)
 	return 0;
 }
 
-void cell_ended(void *app_data, void *context)
+void cell_free(void *context)
 {
 	struct cell *cell = context;
-	struct guard guard;
 
-	(void)app_data;
-	guard = interpreter_enter();
 	Py_XDECREF(cell->object);
 	free(cell);
+}
+
+void cell_ended(void *app_data, void *context)
+{
+	struct guard guard = interpreter_enter();
+
+	(void)app_data;
+	cell_free(context);
 	interpreter_leave(guard);
 }

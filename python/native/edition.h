@@ -20,12 +20,6 @@
 
 #include <tenon.h>
 
-typedef void tenon_context_function(void *, void *);
-static inline void tenon_set_context_end(tenon_volume *v, tenon_context_function *f)
-{
-	(void)v;
-	(void)f;
-}
 static inline void *tenon_keep_buffers(const void *e)
 {
 	(void)e;
@@ -36,6 +30,8 @@ static inline void tenon_kept_free(void *k)
 	free(k);
 }
 #define NO_MEMBER UINT16_MAX
+/* Of a file, a handle and an enumeration. */
+#define CONTEXTS_MAX 3
 
 /* Where a member is in its event; room: of the member with the size of a text that can be set. */
 struct member {
@@ -60,6 +56,10 @@ struct event_row {
 	bool buffer_is_read_only;
 	/* Of the file context, where a failing event leaves it as it was. */
 	uint16_t opens;
+	/* Of the contexts that a handler may set. */
+	uint16_t contexts[CONTEXTS_MAX];
+	/* With serialize_access off it runs beside others of its file. */
+	bool runs_beside;
 };
 
 struct constant {
@@ -104,6 +104,8 @@ struct later {
 	PyObject *on_cancel;
 	/* The pending memory is wanted by a buffer as well. */
 	unsigned uses;
+	/* What the engine knows of the event's contexts: what is set in the copy afterwards is ours until it is completed. */
+	void *contexts[CONTEXTS_MAX];
 };
 
 struct params {
@@ -187,6 +189,7 @@ int params_set_on_cancel(PyObject *self, PyObject *value, void *closure);
 PyObject *cell_object_borrow(const void *context);
 int cell_set(void **context, PyObject *object);
 void cell_ended(void *app_data, void *context);
+void cell_free(void *context);
 
 struct buffer *buffer_new(struct module_state *state, void *address, uint32_t size, bool is_read_only);
 PyTypeObject *buffer_type_new(PyObject *module);

@@ -20,6 +20,27 @@ void later_put(struct later *later)
 	free(later);
 }
 
+/* The place of a context in an event; one that is always NULL where there is none. */
+static void **context_at(const struct event_row *row, void *event, int i)
+{
+	static void *none;
+
+	return row->contexts[i] == NO_MEMBER ? &none : (void **)((char *)event + row->contexts[i]);
+}
+
+/* A volume that was cut off takes no more contexts: those set since the event was deferred stay ours. */
+static void end_new_contexts(const struct event_row *row, const struct later *later)
+{
+	void *event = tenon_pending_event(later->pending);
+
+	for (int i = 0; i < CONTEXTS_MAX; i++) {
+		void **context = context_at(row, event, i);
+
+		if (*context && *context != later->contexts[i])
+			cell_free(*context);
+	}
+}
+
 int params_defer(struct params *params)
 {
 	struct later *later;
@@ -52,6 +73,8 @@ int params_defer(struct params *params)
 	later->uses = 1;
 	params->later = later;
 	params->event = tenon_pending_event(later->pending);
+	for (int i = 0; i < CONTEXTS_MAX; i++)
+		later->contexts[i] = *context_at(params->row, params->event, i);
 	/* The copy has memory of its own. */
 	if (params->buffer) {
 		params->buffer->is_over = true;
@@ -77,6 +100,8 @@ int params_complete(struct params *params)
 	Py_BEGIN_ALLOW_THREADS
 	error = tenon_complete(later->pending);
 	Py_END_ALLOW_THREADS
+	if (error == ECANCELED)
+		end_new_contexts(params->row, later);
 	later_put(later);
 	/* A volume that was cut off has answered already: nobody is to blame. */
 	if (!error || error == ECANCELED)

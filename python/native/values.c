@@ -219,11 +219,25 @@ int member_set_text(PyObject *self, PyObject *value, void *closure)
 
 #define SECOND INT64_C(1000000000)
 
+/* For times that do not fit: about 292 years around 1970 do. */
+static PyObject *large_nanoseconds(const struct timespec *time)
+{
+	PyObject *seconds = PyLong_FromLongLong(time->tv_sec), *factor = PyLong_FromLongLong(SECOND);
+	PyObject *product = seconds && factor ? PyNumber_Multiply(seconds, factor) : NULL;
+	PyObject *rest = PyLong_FromLong(time->tv_nsec);
+	PyObject *sum = product && rest ? PyNumber_Add(product, rest) : NULL;
+
+	Py_XDECREF(seconds);
+	Py_XDECREF(factor);
+	Py_XDECREF(product);
+	Py_XDECREF(rest);
+	return sum;
+}
+
 PyObject *member_get_time_ns(PyObject *self, void *closure)
 {
 	const struct timespec *at = place(self, closure);
 	int64_t nanoseconds;
-	PyObject *seconds, *factor, *product, *rest, *sum;
 
 	if (!at)
 		return NULL;
@@ -232,22 +246,34 @@ PyObject *member_get_time_ns(PyObject *self, void *closure)
 	if (!__builtin_mul_overflow(at->tv_sec, SECOND, &nanoseconds) &&
 	    !__builtin_add_overflow(nanoseconds, at->tv_nsec, &nanoseconds))
 		return PyLong_FromLongLong(nanoseconds);
-	seconds = PyLong_FromLongLong(at->tv_sec);
-	factor = PyLong_FromLongLong(SECOND);
-	product = seconds && factor ? PyNumber_Multiply(seconds, factor) : NULL;
-	rest = PyLong_FromLong(at->tv_nsec);
-	sum = product && rest ? PyNumber_Add(product, rest) : NULL;
-	Py_XDECREF(seconds);
+	return large_nanoseconds(at);
+}
+
+/* -1 with an exception. */
+static int split_large(PyObject *value, struct timespec *time)
+{
+	PyObject *factor = PyLong_FromLongLong(SECOND), *both = factor ? PyNumber_Divmod(value, factor) : NULL;
+	int64_t seconds;
+	long rest;
+	int error = -1;
+
 	Py_XDECREF(factor);
-	Py_XDECREF(product);
-	Py_XDECREF(rest);
-	return sum;
+	if (!both)
+		return -1;
+	rest = PyLong_AsLong(PyTuple_GetItem(both, 1));
+	if (integer(PyTuple_GetItem(both, 0), INT64_MIN, INT64_MAX, &seconds)) {
+		*time = (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
+		error = 0;
+	}
+	Py_DECREF(both);
+	return error;
 }
 
 int member_set_time_ns(PyObject *self, PyObject *value, void *closure)
 {
 	struct timespec *at = place(self, closure);
 	int64_t number;
+	int overflow;
 
 	if (!at)
 		return -1;
@@ -257,8 +283,11 @@ int member_set_time_ns(PyObject *self, PyObject *value, void *closure)
 		*at = (struct timespec){.tv_nsec = UTIME_OMIT};
 		return 0;
 	}
-	if (!integer(value, INT64_MIN, INT64_MAX, &number))
+	number = PyLong_AsLongLongAndOverflow(value, &overflow);
+	if (number == -1 && PyErr_Occurred())
 		return -1;
+	if (overflow)
+		return split_large(value, at);
 	at->tv_sec = number / SECOND;
 	at->tv_nsec = (long)(number % SECOND);
 	if (at->tv_nsec < 0) {
@@ -309,10 +338,18 @@ PyObject *member_get_context(PyObject *self, void *closure)
 
 int member_set_context(PyObject *self, PyObject *value, void *closure)
 {
+	const struct params *params = (struct params *)self;
 	void **at = place(self, closure);
 
 	if (!at)
 		return -1;
+	/* Of two events that give one file its first context the engine keeps one, and others may have the other by then. */
+	if (!*at && params->row->runs_beside && !tenon_get_serialize_access(params->cbfs->volume)) {
+		PyErr_Format(PyExc_RuntimeError,
+			     "with serialize_access off a context cannot be given first in %s: do it in open_file",
+			     params->row->name);
+		return -1;
+	}
 	return cell_set(at, value);
 }
 
