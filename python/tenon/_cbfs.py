@@ -81,7 +81,7 @@ class CBFS(_tenon.CBFS):
 
     def serve(self, mounting_point: str | bytes | os.PathLike[str], flags: int = 0) -> None:
         """The whole life, in the foreground: returns when somebody has unmounted, or after Ctrl-C or SIGTERM, unmounted."""
-        with self.mounted(mounting_point, flags), _terminable(), contextlib.suppress(KeyboardInterrupt):
+        with _terminable(), contextlib.suppress(KeyboardInterrupt), self.mounted(mounting_point, flags):
             self.wait_unmounted()
 
     def __enter__(self) -> CBFS:
