@@ -16,19 +16,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <tenon.h>
 
-static inline void *tenon_keep_buffers(const void *e)
-{
-	(void)e;
-	return malloc(1);
-}
-static inline void tenon_kept_free(void *k)
-{
-	free(k);
-}
 #define NO_MEMBER UINT16_MAX
 /* Of a file, a handle and an enumeration. */
 #define CONTEXTS_MAX 3
