@@ -75,7 +75,7 @@ xml+=("$parity")
 
 failed=0
 programs || failed=1
-for name in checker hardlinks real tool examples bench; do
+for name in python checker hardlinks real tool examples bench; do
     compgen -G "tests/$name/test_*.py" >/dev/null || continue
     xml+=("$build/meson-logs/pytest-$name.xml")
     rm -f "${xml[-1]}"
