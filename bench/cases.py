@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-UNITS = {"MiB/s": 1 << 20, "files/s": 1, "names/s": 1, "pairs/s": 1}
+UNITS = {"MiB/s": 1 << 20, "files/s": 1, "names/s": 1, "pairs/s": 1, "ops/s": 1}
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -30,6 +30,7 @@ class Phase:
     cold: bool = False
     closed: bool = False
     timed: bool = True
+    operations: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Case:
     arguments: list[str] = field(default_factory=list)
     size: str = ""
     files: int = 0
+    processor: bool = False
+    processors: int = 0
+    requests: int = 0
     reference: dict[str, list[str]] = field(default_factory=dict)
     aims: list[Aim] = field(default_factory=list)
 
@@ -81,6 +85,8 @@ def _check(case: Case) -> None:
     named = set(case.replace) | set(case.reference) | references | {aim.subject for aim in case.aims}
     if case.unit not in UNITS or named - known:
         raise Wrong(f"case {case.name}: unit {case.unit}, or one of {sorted(named - known)}, is not known")
+    if case.requests and any(phase.cold or phase.closed for phase in case.phases):
+        raise Wrong(f"case {case.name}: requests cannot be counted where the subject is left between phases")
     timed = {phase.name for phase in case.phases if phase.timed}
     for aim in case.aims:
         if aim.phase not in timed or aim.subject not in case.reference:

@@ -5,15 +5,19 @@ other way round. The first is a warm-up and does not count.
 """
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterator, Optional
 
+from . import requests
 from .cases import UNITS, Case, External, Phase
-from .subjects import SUBJECTS, Base, Subject, Unavailable, empty_caches
+from .subjects import SUBJECTS, Base, Subject, Unavailable, empty_caches, python_environment, python_words
 
 LIMIT = 900.0  # seconds for one phase
 
@@ -32,24 +36,45 @@ class Settings:
     files: Optional[int]
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What the kernel asked for so many operations together: how often, by opcode."""
+
+    operations: int
+    requests: dict[str, int]
+
+
 @dataclass
 class Outcome:
-    """What a case gave: values[figure][subject] is a list, one for each round."""
+    """What a case gave: values[figure][subject] is a list, one for each round; requests[phase][subject]."""
 
     case: Case | External
     values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    requests: dict[str, dict[str, Counted]] = field(default_factory=dict)
 
     def add(self, figure: str, subject: str, value: float) -> None:
         self.values.setdefault(figure, {}).setdefault(subject, []).append(value)
 
+    def fail(self, subject: str, why: str) -> None:
+        self.failed[subject] = why
+        self.drop(subject)
 
-def _run(program: Path, arguments: list[str], subject: Optional[Subject] = None) -> dict[str, Any]:
+    def skip(self, subject: str, why: str) -> None:
+        self.skipped[subject] = why
+        self.drop(subject)
+
+    def drop(self, subject: str) -> None:
+        for by_subject in (*self.values.values(), *self.requests.values()):
+            by_subject.pop(subject, None)
+
+
+def _run(words: list[str], subject: Optional[Subject] = None) -> dict[str, Any]:
     """Run a program that ends with one JSON object. One that hangs in a file system ends when that is given up."""
-    words = [str(program), *arguments]
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=python_environment()) as process:
         try:
             output, errors = process.communicate(timeout=LIMIT)
         except BaseException as error:
@@ -72,11 +97,14 @@ def _phase(settings: Settings, case: Case, phase: Phase, name: str, subject: Sub
     program, arguments = case.command(name, settings.size, settings.files)
     if phase.cold:
         subject.cold()
-    said = _run(settings.programs / program, [phase.run or phase.name, str(subject.root / case.file), *arguments], subject)
+    before = subject.processor_time() if case.processor else 0.0
+    said = _run([str(settings.programs / program), phase.run or phase.name, str(subject.root / case.file), *arguments], subject)
     if not phase.timed:
         return {}
     amount = said["amount"] / UNITS[case.unit]
     figures = {phase.name: amount / said["seconds"]}
+    if case.processor:
+        figures[f"{phase.name}, processor"] = amount / (subject.processor_time() - before)
     if phase.closed:
         start = time.monotonic()
         subject.leave()
@@ -107,15 +135,57 @@ def _try_turn(settings: Settings, outcome: Outcome, name: str) -> dict[str, floa
     try:
         return _turn(settings, outcome.case, name)
     except Unavailable as error:
-        outcome.skipped[name] = str(error)
+        outcome.skip(name, str(error))
     except (Failed, AssertionError, OSError, subprocess.TimeoutExpired) as error:
-        outcome.failed[name] = str(error)
-    for by_subject in outcome.values.values():
-        by_subject.pop(name, None)
+        outcome.fail(name, str(error))
     return {}
 
 
+def _count_phases(settings: Settings, case: Case, name: str) -> dict[str, Counted]:
+    """Each phase's requests, in a turn of its own, as counting takes time."""
+    counted = replace(settings, files=min(settings.files or case.files, case.requests))
+    found = {}
+    with requests.subject(settings.base, name) as subject, requests.Counting(subject.root) as counting:
+        for phase in case.phases:
+            of = counting.of(partial(_phase, counted, case, phase, name, subject))
+            if phase.timed:
+                found[phase.name] = Counted(phase.operations or counted.files, dict(of))
+    return found
+
+
+def count_requests(settings: Settings, outcome: Outcome) -> None:
+    case = outcome.case
+    why = requests.available()
+    if why:
+        outcome.skipped["requests"] = why
+        return
+    for name in case.subjects:
+        if name in outcome.failed or name in outcome.skipped:
+            continue
+        try:
+            for phase, of in _count_phases(settings, case, name).items():
+                outcome.requests.setdefault(phase, {})[name] = of
+        except (Failed, AssertionError, OSError, subprocess.TimeoutExpired) as error:
+            outcome.fail(name, f"while its requests were counted: {error}")
+
+
+@contextlib.contextmanager
+def _bound(processors: int) -> Iterator[None]:
+    """This process, and those that it starts, have only so many processors; 0: all that it has now."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[-processors:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def run_case(settings: Settings, case: Case, tell: Callable[[str], None]) -> Outcome:
+    with _bound(case.processors):
+        return _run_case(settings, case, tell)
+
+
+def _run_case(settings: Settings, case: Case, tell: Callable[[str], None]) -> Outcome:
     outcome = Outcome(case)
     start = time.monotonic()
     for number in range(settings.warm_up + settings.rounds):
@@ -127,23 +197,33 @@ def run_case(settings: Settings, case: Case, tell: Callable[[str], None]) -> Out
             for figure, value in _try_turn(settings, outcome, name).items():
                 if number >= settings.warm_up:
                     outcome.add(figure, name, value)
+    if case.requests:
+        tell(f"{case.name}: requests")
+        count_requests(settings, outcome)
     outcome.seconds = time.monotonic() - start
     return outcome
+
+
+def _external_words(settings: Settings, case: External) -> list[str]:
+    if case.external.endswith(".py"):
+        return [*python_words(case.external), *case.arguments]
+    program = settings.programs / case.external
+    if not program.exists():
+        raise Unavailable(case.external, f"{program} is not there")
+    return [str(program), *case.arguments]
 
 
 def run_external(settings: Settings, case: External, tell: Callable[[str], None]) -> Outcome:
     """It does its own rounds; its figures are shown under its own name."""
     outcome = Outcome(case)
     start = time.monotonic()
-    program = settings.programs / case.external
-    if not program.exists():
-        outcome.skipped[case.external] = f"{program} is not there"
-        return outcome
     tell(f"{case.name}: {case.external}")
     try:
-        said = _run(program, [*case.arguments])
+        said = _run(_external_words(settings, case))
         for figure in case.figures:
             outcome.add(figure, case.external, float(said[figure]))
+    except Unavailable as error:
+        outcome.skip(case.external, str(error))
     except (Failed, KeyError, TypeError, ValueError) as error:
         outcome.values.clear()
         outcome.failed[case.external] = str(error) if isinstance(error, Failed) else f"{case.external} said no number: {error}"

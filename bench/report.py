@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from .cases import Case, External
 from .measure import Outcome
+from .requests import in_words
 
 FORMAT = 1
 
@@ -61,11 +62,18 @@ def figures(outcome: Outcome) -> list[dict[str, Any]]:
     return _figures_of_external(case, outcome) if isinstance(case, External) else _figures_of_case(case, outcome)
 
 
+def _requests(outcome: Outcome) -> list[dict[str, Any]]:
+    """What the kernel asked for a phase, and for how many operations together."""
+    return [{"case": outcome.case.name, "figure": phase, "subject": subject, "operations": of.operations, "requests": of.requests}
+            for phase, by_subject in outcome.requests.items() for subject, of in by_subject.items()]
+
+
 def as_object(machine: dict[str, Any], settings: dict[str, Any], warnings: list[str], outcomes: list[Outcome]) -> dict[str, Any]:
     return {
         "format": FORMAT, "machine": machine, "settings": settings, "warnings": warnings,
         "cases": [{"name": outcome.case.name, "title": outcome.case.title, "seconds": outcome.seconds, "failed": outcome.failed,
-                   "skipped": outcome.skipped, "figures": figures(outcome)} for outcome in outcomes],
+                   "skipped": outcome.skipped, "figures": figures(outcome), "requests": _requests(outcome)}
+                  for outcome in outcomes],
     }
 
 
@@ -92,11 +100,21 @@ def _rows(figure: dict[str, Any]) -> list[list[str]]:
     return [first, *([""] * 5 + _ratio(other) + [""] for other in figure["others"])]
 
 
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _table_of_requests(whole: dict[str, Any]) -> list[str]:
+    rows = [[of["case"], of["figure"], of["subject"], in_words(of["requests"], of["operations"])]
+            for case in whole["cases"] for of in case["requests"]]
+    return ["", *_aligned([["case", "figure", "subject", "requests for each"], *rows]), ""] if rows else []
+
+
 def as_text(whole: dict[str, Any]) -> str:
     rows = [["case", "figure", "subject", "median", "spread", "ratio", "spread", "aim"]]
     rows += [row for case in whole["cases"] for figure in case["figures"] for row in _rows(figure)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    lines = [*_aligned(rows), *_table_of_requests(whole)]
     for case in whole["cases"]:
         lines += [f"{case['name']}: {subject} left out: {why}" for subject, why in case["skipped"].items()]
         lines += [f"{case['name']}: {subject} FAILED: {why}" for subject, why in case["failed"].items()]

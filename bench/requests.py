@@ -15,9 +15,9 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Mapping
 
-from .subjects import REPOSITORY, SUBJECTS, Base, Unavailable, empty_caches
+from .subjects import REPOSITORY, SUBJECTS, Base, Subject, Unavailable, empty_caches
 
 TRACING = Path("/sys/kernel/tracing")
 EVENT = "events/fuse/fuse_request_send"
@@ -185,11 +185,12 @@ def count(root: Path) -> dict[str, Counter[str]]:
 
 
 @contextlib.contextmanager
-def subject(base: Base, name: str) -> Iterator[Path]:
+def subject(base: Base, name: str) -> Iterator[Subject]:
     mounted = SUBJECTS[name](base, name)
     try:
-        yield mounted.root
+        yield mounted
         mounted.close()
+        mounted.discard()
     except BaseException:
         mounted.abandon()
         raise
@@ -200,16 +201,16 @@ def count_all(base: Base, names: tuple[str, ...]) -> dict[str, dict[str, Counter
     found = {}
     for name in names:
         try:
-            with subject(base, name) as root:
-                found[name] = count(root)
+            with subject(base, name) as mounted:
+                found[name] = count(mounted.root)
         except Unavailable as error:
             print(f"bench: {name} left out: {error}", file=sys.stderr)
     return found
 
 
-def in_words(requests: Counter[str]) -> str:
+def in_words(requests: Mapping[str, int], for_times: int = TIMES) -> str:
     """1 LOOKUP + 1 LINK: for one time. What comes once for all times is not shown."""
-    shares = {opcode: f"{times / TIMES:.1f}".removesuffix(".0") for opcode, times in requests.most_common()}
+    shares = {opcode: f"{times / for_times:.1f}".removesuffix(".0") for opcode, times in Counter(requests).most_common()}
     return " + ".join(f"{share} {opcode}" for opcode, share in shares.items() if share != "0") or "none"
 
 

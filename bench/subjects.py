@@ -4,25 +4,59 @@ Each round gets a new one. A subject for a further file system is a class here a
 """
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))
-from parity.places import Base, Unavailable, abandon, mounts, processes_naming, run, tenon_command, wait_for_end  # noqa: E402
+from parity.places import Base, Unavailable, abandon, mounts, processes_naming, run, tenon_command, wait_for_end, wait_mounted  # noqa: E402
 
-__all__ = ["Base", "SUBJECTS", "Subject", "Unavailable", "empty_caches"]
+__all__ = ["Base", "SUBJECTS", "Subject", "Unavailable", "empty_caches", "python_environment", "python_words"]
 PATIENCE = 300.0
 # A peer is built, and a drive is served, by programs that may lie in sbin.
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
+# The packages of Debian are for Debian's own Python, whatever else comes first in PATH.
+PYTHON = Path("/usr/bin/python3")
+PYTHON_DRIVES = Path(__file__).with_name("python")
 
 
 def empty_caches() -> None:
     """What was written is on the disk, and what was read or looked up is forgotten by the kernel."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3", encoding="ascii")
+
+
+def python_environment() -> dict[str, str]:
+    """For programs that are in Python: they find this build's edition of Tenon, and write nothing into the repository."""
+    return {**os.environ, "PYTHONPATH": str(tenon_command().parent / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@functools.cache
+def python_words(script: str) -> tuple[str, ...]:
+    """The command for a program of bench/python, or why it cannot run here."""
+    path = PYTHON_DRIVES / script
+    done = subprocess.run([PYTHON, "-c", f"import {path.stem}"], cwd=path.parent, env=python_environment(), capture_output=True,
+                          text=True, check=False)
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["it ended"])[-1]
+        raise Unavailable(script, f"{why}: scripts/setup.sh bench brings the packages, make builds the rest")
+    return str(PYTHON), str(path)
+
+
+def processor_time_of(pid: int) -> float:
+    """Seconds that all threads of a process have had, also those that have ended. 0 where it has ended."""
+    clock = ctypes.c_int()
+    error = ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock))
+    try:
+        return 0.0 if error else time.clock_gettime(clock.value)
+    except OSError:
+        return 0.0
 
 
 class Subject:
@@ -60,6 +94,10 @@ class Subject:
         """Get rid of it although it may hang."""
         if mounts(self.root):
             abandon(self.root)
+
+    def processor_time(self) -> float:
+        """Seconds of processor time that the processes serving it have had so far."""
+        raise NotImplementedError(f"{type(self).__name__} is served by no process")
 
     def mount(self, *words: object) -> None:
         run("mount", *words, self.root, timeout=PATIENCE, env=ENVIRONMENT)
@@ -101,6 +139,9 @@ class Ext4(Subject):
 
 class Served(Subject):
     """A file system that a process serves, in a session of its own."""
+
+    def processor_time(self) -> float:
+        return sum(map(processor_time_of, processes_naming(str(self.root))))
 
     def check_session(self) -> None:
         for server in processes_naming(str(self.root)):
@@ -176,5 +217,50 @@ class Libfuse(Served):
         self.umount()
 
 
+class Python(Served):
+    """A drive of bench/python: the same store through one package or the other."""
+
+    script = ""
+
+    def enter(self) -> None:
+        if mounts(self.root):
+            return
+        words = python_words(self.script)
+        if not os.path.exists("/dev/fuse"):
+            raise Unavailable("mount", "no /dev/fuse")
+        log = self.root.with_suffix(".log")
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen([*words, self.root], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                            start_new_session=True, env=python_environment())
+        try:
+            wait_mounted(self.root, self.process)
+        except AssertionError as error:
+            self.abandon()
+            raise AssertionError(f"{error}: {log.read_text(errors='replace').strip()[-500:]}") from error
+        self.check_session()
+
+    def close(self) -> None:
+        self.umount_by("umount")
+        self.process.wait()
+
+    def abandon(self) -> None:
+        super().abandon()
+        self.process.kill()
+        self.process.wait()
+
+
+class PythonTenon(Python):
+    script = "tenon_memory.py"
+
+
+class PythonFusepy(Python):
+    script = "fusepy_memory.py"
+
+
+class PythonPyfuse3(Python):
+    script = "pyfuse3_memory.py"
+
+
 SUBJECTS = {"sqlite": Folder, "tmpfs": Tmpfs, "ext4": Ext4, "memory": Memory, "vault": Vault, "libfuse": Libfuse,
-            "memory-write-through": MemoryWriteThrough, "vault-write-through": VaultWriteThrough}
+            "memory-write-through": MemoryWriteThrough, "vault-write-through": VaultWriteThrough, "tenon-python": PythonTenon,
+            "fusepy": PythonFusepy, "pyfuse3": PythonPyfuse3}

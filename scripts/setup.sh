@@ -63,6 +63,8 @@ need_deep() {
 
 need_bench() {
     need libfuse3-dev "the peer that make bench measures hard links against" library fuse3
+    need python3-fusepy "a peer that make bench measures the Python edition against" module fusepy
+    need python3-pyfuse3 "a peer that make bench measures the Python edition against" module pyfuse3
 }
 
 [ $# -gt 0 ] || set -- build test

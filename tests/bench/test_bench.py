@@ -98,6 +98,75 @@ def test_without_the_peer_the_others_are_measured(bench: Callable, base: Base, p
     assert figures_of(result)["links-names", "link", "memory"]["reference"] == "tmpfs"
 
 
+CALLS = ("stat", "fstat", "read-4K", "read-1M", "write-4K", "write-1M", "create-unlink")
+PYTHON_PHASES = {"python-calls": CALLS, "python-calls-one-cpu": CALLS, "python-list": ("list",)}
+
+
+@pytest.fixture(scope="session")
+def edition(need: Callable[..., None]) -> None:
+    need("python", (BUILD / "python" / "tenon").is_dir(), "the Python edition was not built: python3-dev is missing")
+
+
+def test_drives_in_python_have_their_figures(bench: Callable, edition: None) -> None:
+    """Peers that are not installed are left out; whoever is measured has all figures, and is asked for each call."""
+    status, table, result = bench("--cases", "python-calls* python-list", "--rounds", "1", "--files", "20")
+    cases = {case["name"]: case for case in result["cases"]}
+    subjects = {"fusepy", "pyfuse3", "tenon-python"} - set(cases["python-calls"]["skipped"])
+    assert status == 0 and "tenon-python" in subjects
+    assert set(figures_of(result)) == {
+        (name, figure, subject) for name, phases in PYTHON_PHASES.items() for phase in phases
+        for figure in (phase, f"{phase}, processor") for subject in subjects}
+    if "requests" in cases["python-calls"]["skipped"]:
+        pytest.skip(cases["python-calls"]["skipped"]["requests"])
+    counted = {(of["figure"], of["subject"]): of for case in cases.values() for of in case["requests"]}
+    for subject in subjects:
+        for figure, opcode in (("fstat", "GETATTR"), ("read-1M", "READ"), ("write-1M", "WRITE"), ("create-unlink", "UNLINK")):
+            of = counted[figure, subject]
+            assert of["requests"][opcode] >= of["operations"], of
+        assert counted["list", subject]["requests"]["OPENDIR"] == counted["list", subject]["operations"]
+    assert table.count("requests for each") == 1
+
+
+def test_the_cost_of_an_event_in_python(bench: Callable, edition: None) -> None:
+    status, table, result = bench("--cases", "python-events")
+    case, = result["cases"]
+    figures = {figure["figure"]: figure["median"] for figure in case["figures"]}
+    assert status == 0 and not case["skipped"] and {"call", "getattr", "read"} <= set(figures), table
+    assert 0 < figures["call"] < figures["getattr"] < 1e6
+
+
+def test_a_package_that_is_not_installed_is_left_out(bench: Callable, edition: None, base: Base, programs: Path) -> None:
+    build = fake_build(base.fresh("fake") / "build", programs)
+    (build / "python").mkdir()
+    (build / "python" / "tenon").symlink_to(BUILD / "python" / "tenon")
+    for name in ("fusepy", "fuse"):
+        (build / "python" / f"{name}.py").write_text("raise ImportError('not here')\n")
+    status, table, result = bench("--cases", "python-list", "--rounds", "1", "--build", str(build))
+    case, = result["cases"]
+    assert status == 0 and "fusepy" in case["skipped"] and "tenon-python" in {figure["subject"] for figure in case["figures"]}
+    assert "fusepy left out: fusepy_memory.py: ImportError: not here: scripts/setup.sh bench" in table
+
+
+def test_who_loses_what_is_written_is_found(base: Base, programs: Path) -> None:
+    folder = base.fresh("calls")
+    phases = ("prepare", "stat", "fstat", "read", "read-large", "write", "write-large", "check", "pairs", "fill", "list")
+    for phase in phases:
+        assert program(programs / "calls", phase, folder, 20).returncode == 0, phase
+    (folder / "entry-7").rename(folder / "entry-20")
+    assert "that was not made" in program(programs / "calls", "list", folder, 20).stderr
+    (folder / "entry-20").unlink()
+    assert "missing" in program(programs / "calls", "list", folder, 20).stderr
+    # As if the last of the small pieces, and the last of the large ones, had not been written: what is there is older.
+    for count in (19, 7):
+        assert program(programs / "calls", "check", folder, count).returncode == 1
+    for place in (5, (15 << 20) + 5):
+        data = (folder / "file").read_bytes()
+        (folder / "file").write_bytes(data[:place] + b"x" + data[place + 1:])
+        assert program(programs / "calls", "check", folder, 20).returncode == 1
+        (folder / "file").write_bytes(data)
+        assert program(programs / "calls", "check", folder, 20).returncode == 0
+
+
 def test_who_only_pretends_to_link_has_no_figures(base: Base, programs: Path) -> None:
     folder = base.fresh("links")
     for phase in ("make", "stat", "stat-often", "tree", "copy", "check"):
