@@ -68,6 +68,8 @@ struct module_state {
 	PyObject *datetime_of;
 	PyObject *nanoseconds_of;
 	PyObject *as_parameter;
+	/* Names are UTF-8: what str has ready. */
+	bool is_utf8;
 	PyTypeObject *buffer_type;
 	/* One per event; array of EVENT_COUNT. */
 	PyTypeObject **params_types;

@@ -4,6 +4,7 @@
  * Built for the stable ABI, so that one file serves every Python from 3.11 on.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "surface.h"
 
@@ -90,6 +91,7 @@ static int module_exec(PyObject *module)
 		PyErr_NoMemory();
 		return -1;
 	}
+	state->is_utf8 = Py_FileSystemDefaultEncoding && strcmp(Py_FileSystemDefaultEncoding, "utf-8") == 0;
 	if (borrow_functions(state) || params_types_init(module, state))
 		return -1;
 	state->buffer_type = buffer_type_new(module);

@@ -194,27 +194,53 @@ PyObject *member_get_text(PyObject *self, void *closure)
 	return at ? PyUnicode_DecodeFSDefault(*at ? *at : "") : NULL;
 }
 
+/* The bytes of a str that has them ready, or NULL. */
+static const char *ready_text(const struct params *params, PyObject *value, size_t *length)
+{
+	const char *text;
+	Py_ssize_t size;
+
+	if (!params->cbfs->state->is_utf8 || !PyUnicode_CheckExact(value))
+		return NULL;
+	text = PyUnicode_AsUTF8AndSize(value, &size);
+	/* Odd bytes of a name are surrogates. */
+	if (!text)
+		PyErr_Clear();
+	*length = (size_t)size;
+	return text && strlen(text) == *length ? text : NULL;
+}
+
 int member_set_text(PyObject *self, PyObject *value, void *closure)
 {
+	const struct params *params = (struct params *)self;
 	const struct member *member = closure;
 	char *const *at = place(self, member);
-	PyObject *bytes;
-	size_t room;
-	int error;
+	PyObject *bytes = NULL;
+	const char *text;
+	size_t room, length;
+	int error = -1;
 
 	if (!at)
 		return -1;
 	if (!value)
 		return cannot_delete();
-	if (!PyUnicode_FSConverter(value, &bytes))
-		return -1;
-	room = *(const size_t *)((const char *)((struct params *)self)->event + member->room);
+	room = *(const size_t *)((const char *)params->event + member->room);
+	text = ready_text(params, value, &length);
+	if (!text) {
+		if (!PyUnicode_FSConverter(value, &bytes))
+			return -1;
+		text = PyBytes_AsString(bytes);
+		length = strlen(text);
+	}
 	/* What is refused changes nothing. */
-	error = strlen(PyBytes_AsString(bytes)) < room ? tenon_copy_text(*at, room, PyBytes_AsString(bytes)) : ENAMETOOLONG;
-	if (error)
+	if (length < room) {
+		memcpy(*at, text, length + 1);
+		error = 0;
+	} else {
 		PyErr_Format(PyExc_ValueError, "%R is too long: %zu bytes at most", value, room - 1);
-	Py_DECREF(bytes);
-	return error ? -1 : 0;
+	}
+	Py_XDECREF(bytes);
+	return error;
 }
 
 #define SECOND INT64_C(1000000000)
