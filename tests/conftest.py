@@ -22,7 +22,7 @@ from typing import Callable, Iterator
 
 import pytest
 
-from parity.places import Base, Ext4, Numbered, Place, Tenon, Tmpfs, Unavailable, abandon, mounts
+from parity.places import Base, Ext4, Numbered, Place, PythonProgram, Tenon, Tmpfs, Unavailable, abandon, mounts
 
 # Seconds that one test may take.
 LIMIT = 1200.0 if os.environ.get("TENON_THOROUGH") else 180.0
@@ -142,7 +142,9 @@ def ext4(base: Base) -> Iterator[Place]:
 
 @pytest.fixture(scope="session")
 def tenon_mount(base: Base) -> Callable[..., contextlib.AbstractContextManager[Tenon]]:
+    programs = {"numbered": Numbered, "python": PythonProgram}
+
     def mount(drive: str, *options: str) -> contextlib.AbstractContextManager[Tenon]:
-        make = (lambda: Numbered(base, options)) if drive == "numbered" else (lambda: Tenon(base, drive, options))
+        make = (lambda: programs[drive](base, options)) if drive in programs else (lambda: Tenon(base, drive, options))
         return open_place(make)  # type: ignore[return-value]
     return mount

@@ -61,11 +61,11 @@ class Unpacked:
         self.done = tempfile.SpooledTemporaryFile(CHUNK)
 
     def read(self, position: int, size: int) -> bytes:
-        while self.done.seek(0, os.SEEK_END) < position + size:
+        while self.done.seek(0, os.SEEK_END) < min(position + size, self.info.file_size):
             with unpacking(self.info):
                 data = self.stream.read(CHUNK)
-            if not data:
-                break
+                if not data:
+                    raise EOFError("it ends too early")
             self.done.write(data)
         self.done.seek(position)
         return self.done.read(size)
@@ -178,8 +178,10 @@ class ArchiveDrive:
         entry = self.find(e.file_name)
         if not entry or not entry.info or not entry.is_symlink:
             raise OSError(errno.EINVAL, "no symlink", e.file_name)
+        if entry.info.file_size > e.reparse_buffer_length:
+            raise OSError(errno.ENAMETOOLONG, "a target that nobody can follow", e.file_name)
         with contextlib.closing(Unpacked(self.archive, entry.info)) as member:
-            target = member.read(0, e.reparse_buffer_length)
+            target = member.read(0, entry.info.file_size)
         memoryview(e.reparse_buffer)[:len(target)] = target
         e.reparse_buffer_length = len(target)
 

@@ -411,11 +411,14 @@ def main() -> None:
     arguments = parser.parse_args()
     half_of_memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     drive = MemoryDrive(half_of_memory)
-    try:
-        for option in ",".join(arguments.options).split(",") if arguments.options else []:
+    for option in filter(None, ",".join(arguments.options).split(",")):
+        try:
             set_option(drive.cbfs, option)
+        except (tenon.CBFSError, AttributeError, ValueError) as error:
+            sys.exit(f"memory.py: -o {option}: {error}")
+    try:
         drive.cbfs.serve(arguments.directory)
-    except (tenon.CBFSError, AttributeError, ValueError) as error:
+    except tenon.CBFSError as error:
         sys.exit(f"memory.py: {error}")
 
 

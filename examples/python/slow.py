@@ -59,6 +59,8 @@ class SlowDrive:
         self.cbfs = tenon.CBFS()
         # One file may have many readers at the same time.
         self.cbfs.serialize_access = False
+        # Each read is its reader's own, and ends with him. With the kernel's cache (the default) reads are made ahead for all.
+        self.cbfs.file_cache = tenon.FILE_CACHE_NONE
         self.cbfs.implicit_open = False
         self.cbfs.on_get_file_info = self.get_file_info
         self.cbfs.on_enumerate_directory = self.enumerate_directory

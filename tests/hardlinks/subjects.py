@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Callable, ContextManager
 
 from conftest import open_place
-from parity.places import Base, Ext4, Numbered, Place, Tenon
+from parity.places import Base, Ext4, Numbered, Place, PythonProgram, Tenon
 
 # All caches on, for as long as they last; it is the default.
 CACHED = ("metadata_cache_enabled=true", "non_existent_files_cache_enabled=true", "file_cache=system")
@@ -27,6 +27,10 @@ def drive(name: str, *options: str) -> Subject:
     return Subject(lambda base, *more: Tenon(base, name, (*CACHED, *options, *more)))
 
 
+def python(*options: str) -> Subject:
+    return Subject(lambda base, *more: PythonProgram(base, (*CACHED, *options, *more)))
+
+
 SUBJECTS: dict[str, Subject] = {
     # A scenario on which tmpfs and ext4 disagree says nothing about anybody else.
     "ext4": Subject(Ext4),
@@ -36,6 +40,8 @@ SUBJECTS: dict[str, Subject] = {
     "vault, hiding": drive("vault", HIDING),
     "numbered": Subject(lambda base, *more: Numbered(base, CACHED, more)),
     "numbered, hiding": Subject(lambda base, *more: Numbered(base, (*CACHED, HIDING), more)),
+    "python": python(),
+    "python, hiding": python(HIDING),
 }
 
 if os.environ.get("TENON_THOROUGH"):
@@ -43,3 +49,6 @@ if os.environ.get("TENON_THOROUGH"):
     SUBJECTS |= {f"memory, {option}": drive("memory", option)
                  for option in ("file_cache=none", "metadata_cache_enabled=false", "FileCachePolicyWriteThrough=true", "max_cached_nodes=4",
                                 "fire_all_open_close_events=true", "serialize_access=true", "serialize_events=true", "implicit_open=true")}
+    SUBJECTS |= {f"python, {option}": python(option)
+                 for option in ("file_cache=none", "metadata_cache_enabled=false", "FileCachePolicyWriteThrough=true", "max_cached_nodes=4",
+                                "fire_all_open_close_events=true", "implicit_open=true")}

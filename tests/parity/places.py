@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -32,6 +33,10 @@ class Unavailable(Exception):
 
 def tenon_command() -> Path:
     return Path(os.environ.get("TENON") or REPOSITORY / "build" / "tenon").absolute()
+
+
+def build_folder() -> Path:
+    return Path(os.environ.get("BUILD") or REPOSITORY / "build").absolute()
 
 
 # -------------------------------------------------------------------------------------- the mount table
@@ -328,34 +333,36 @@ class Tenon(Place):
 
 
 @dataclass
-class Numbered(Place):
-    """The example drive that keeps its files in a directory, by number: on a tmpfs of its own, because unmounting the drive
-    makes the host's whole file system durable."""
+class Program(Place):
+    """An example that serves in the foreground until it is unmounted."""
 
     base: Base
     options: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    program: Optional[Path] = None
-    environment: Optional[dict[str, str]] = None
     root: Path = field(init=False)
+
+    title = "program"
 
     def __post_init__(self) -> None:
         _must_be_root()
         if not os.path.exists("/dev/fuse"):
             raise Unavailable("mount", "no /dev/fuse")
-        self.name = " ".join(["numbered", *self.options])
-        self.root = self.base.fresh("numbered")
-        self.store = self.base.fresh("store")
+        self.name = " ".join([self.title, *self.options])
+        self.root = self.base.fresh(self.title)
         self.log = self.base.path / f"{self.root.name}.log"
-        run("mount", "-t", "tmpfs", "-o", "size=1g", "tenon-tests", self.store)
+        self.prepare()
         self.mount()
 
+    def prepare(self) -> None:
+        """Before it is mounted for the first time."""
+
+    def command(self, *words: str) -> tuple[list[object], Optional[dict[str, str]]]:
+        """What to run, with more words for this time, and in which environment."""
+        raise NotImplementedError
+
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        program = self.program or Path(os.environ.get("BUILD") or REPOSITORY / "build") / "examples" / "numbered"
-        options = [word for option in self.options for word in ("-o", option)]
+        command, environment = self.command(*words)
         with open(self.log, "ab") as log:
-            return subprocess.Popen([program, *self.words, *words, *options, self.store, self.root], stdin=subprocess.DEVNULL, stdout=log,
-                                    stderr=log, env=self.environment)
+            return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     def mount(self, *words: str) -> None:
         self.process = self.start(*words)
@@ -379,13 +386,68 @@ class Numbered(Place):
         self.umount()
         self.mount(*words)
 
+    def broken(self) -> Optional[str]:
+        reason = super().broken()
+        return f"{reason}\nits last messages:\n{self.log.read_text(errors='replace')[-3000:]}" if reason else None
+
     def abandon(self) -> None:
         super().abandon()
         self.process.kill()
         self.process.wait()
-        abandon(self.store)
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.umount()
+
+
+@dataclass
+class Numbered(Program):
+    """The example drive that keeps its files in a directory, by number: on a tmpfs of its own, because unmounting the drive
+    makes the host's whole file system durable."""
+
+    words: tuple[str, ...] = ()
+    program: Optional[Path] = None
+    environment: Optional[dict[str, str]] = None
+
+    title = "numbered"
+
+    def prepare(self) -> None:
+        self.store = self.base.fresh("store")
+        run("mount", "-t", "tmpfs", "-o", "size=1g", "tenon-tests", self.store)
+
+    def command(self, *words: str) -> tuple[list[object], Optional[dict[str, str]]]:
+        program = self.program or build_folder() / "examples" / "numbered"
+        options = [word for option in self.options for word in ("-o", option)]
+        return [program, *self.words, *words, *options, self.store, self.root], self.environment
+
+    def abandon(self) -> None:
+        super().abandon()
+        abandon(self.store)
+
+    def close(self) -> None:
+        super().close()
         run("umount", self.store)
+
+
+@dataclass
+class PythonProgram(Program):
+    """An example in Python, with what it wants to know before and behind its mounting point."""
+
+    script: str = "memory.py"
+    before: tuple[object, ...] = ()
+    behind: tuple[object, ...] = ()
+
+    title = "python"
+
+    def prepare(self) -> None:
+        found = run(sys.executable, "-c", "import tenon", check=False, env=self.environment)
+        if found.returncode != 0:
+            raise Unavailable("python", f"the Python edition cannot be used: {found.stderr.decode(errors='replace').strip().splitlines()[-1]}")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(build_folder() / "python")}
+
+    def command(self, *words: str) -> tuple[list[object], Optional[dict[str, str]]]:
+        options = [word for option in self.options for word in ("-o", option)]
+        return [sys.executable, REPOSITORY / "examples" / "python" / self.script, *options, *words, *self.before, self.root, *self.behind], self.environment

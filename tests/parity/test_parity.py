@@ -22,6 +22,8 @@ OLD_KERNELS = ("TestMinor=36,TestFlags=0", "TestMinor=37,TestFlags=0x3ffffffff")
 PLACES: list[tuple[str, ...]] = [("memory",), ("vault",), ("numbered",), *(("memory", variant) for variant in (*VARIANTS, *OLD_KERNELS)),
                                  *(("vault", variant) for variant in VAULT_VARIANTS),
                                  ("numbered", "support_posix_unlink_rename=false")]
+if os.environ.get("TENON_THOROUGH"):
+    PLACES += [("python",), ("python", "support_posix_unlink_rename=false"), ("python", "file_cache=none"), ("python", "implicit_open=true")]
 
 _expected: dict[str, Outcome] = {}
 
