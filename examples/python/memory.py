@@ -14,7 +14,7 @@ import os
 import random
 import sys
 import time
-from typing import Iterator
+from typing import Any, Iterator
 
 import tenon
 
@@ -76,9 +76,8 @@ class Pages:
     def reserve(self, position: int, size: int) -> None:
         """Give the whole range pages, or none: half a write is of no use to anybody."""
         numbers = range(position // PAGE, -(-(position + size) // PAGE))
-        if len(numbers) > len(self.pages) + self.space.free:
-            raise OSError(errno.ENOSPC, "the drive is full")
-        missing = [number for number in numbers if number not in self.pages]
+        most = len(self.pages) + self.space.free
+        missing = [number for number in numbers if number not in self.pages] if len(numbers) <= most else numbers
         if len(missing) > self.space.free:
             raise OSError(errno.ENOSPC, "the drive is full")
         self.pages.update((number, bytearray(PAGE)) for number in missing)
@@ -185,8 +184,6 @@ class MemoryDrive:
         self.cbfs.on_get_volume_label = self.get_volume_label
         self.cbfs.on_set_volume_label = self.set_volume_label
 
-    # ------------------------------------------------------------------------------------------- finding nodes
-
     def find(self, path: str) -> Node:
         node = self.root
         for name in path.split("/"):
@@ -202,25 +199,24 @@ class MemoryDrive:
         parent, _, name = path.rpartition("/")
         return self.find(parent + "/"), name
 
-    def node_of(self, e) -> Node:
+    def node_of(self, e: Any) -> Node:
         """An open file has its node as its context; it may have no name any more. Else there is the path."""
         return e.file_context or self.find(e.file_name)
 
-    # ------------------------------------------------------------------------------------------- changing names
-
     def attach(self, parent: Node, name: str, node: Node) -> None:
+        if name in parent.entries:
+            raise fail(errno.EEXIST, name)
         parent.entries[name] = node
         node.names[parent, name] = None
         self.nodes[node.file_id] = node
         self.count(parent, name, node, 1)
 
-    def detach(self, parent: Node, name: str) -> Node:
+    def detach(self, parent: Node, name: str) -> None:
         node = parent.entries.pop(name)
         del node.names[parent, name]
         if not node.names:
             del self.nodes[node.file_id]
         self.count(parent, name, node, -1)
-        return node
 
     def count(self, parent: Node, name: str, node: Node, by: int) -> None:
         """A name more or less: a directory's counts its own "." too, and its parent's ".."."""
@@ -232,19 +228,13 @@ class MemoryDrive:
             parent.touch()
 
     def create_file(self, e: tenon.CBFSCreateFileEventParams) -> None:
-        parent, name = self.find_place(e.file_name)
-        if name in parent.entries:
-            raise fail(errno.EEXIST, e.file_name)
         kind = tenon.FILE_ATTRIBUTE_DIRECTORY if e.attributes & tenon.FILE_ATTRIBUTE_DIRECTORY else tenon.FILE_ATTRIBUTE_NORMAL
         node = Node(next(self.ids), kind, e.mode, e.uid, e.gid, self.space)
-        self.attach(parent, name, node)
+        self.attach(*self.find_place(e.file_name), node)
         e.file_context = node
 
     def create_hard_link(self, e: tenon.CBFSCreateHardLinkEventParams) -> None:
-        parent, name = self.find_place(e.link_name)
-        if name in parent.entries:
-            raise fail(errno.EEXIST, e.link_name)
-        self.attach(parent, name, self.node_of(e))
+        self.attach(*self.find_place(e.link_name), self.node_of(e))
 
     def delete_file(self, e: tenon.CBFSDeleteFileEventParams) -> None:
         if self.find(e.file_name).entries:
@@ -254,8 +244,7 @@ class MemoryDrive:
     def rename_or_move_file(self, e: tenon.CBFSRenameOrMoveFileEventParams) -> None:
         node = self.find(e.file_name)
         old, new = self.find_place(e.file_name), self.find_place(e.new_file_name)
-        parent, name = new
-        replaced = parent.entries.get(name)
+        replaced = new[0].entries.get(new[1])
         # Two names of one file: POSIX has it that nothing happens.
         if replaced is node:
             return
@@ -265,8 +254,6 @@ class MemoryDrive:
         self.attach(*new, node)
         if replaced and e.exchange:
             self.attach(*old, replaced)
-
-    # ------------------------------------------------------------------------------------------- contents
 
     def open_file(self, e: tenon.CBFSOpenFileEventParams) -> None:
         e.file_context = self.node_of(e)
@@ -318,8 +305,6 @@ class MemoryDrive:
         target = self.node_of(e).target
         memoryview(e.reparse_buffer)[:len(target)] = target
         e.reparse_buffer_length = len(target)
-
-    # ------------------------------------------------------------------------------------------- attributes and names
 
     def get_file_info(self, e: tenon.CBFSGetFileInfoEventParams) -> None:
         try:
@@ -375,8 +360,6 @@ class MemoryDrive:
             raise fail(errno.ENOENT, path)
         e.file_path = path
 
-    # ------------------------------------------------------------------------------------------- the volume
-
     def get_volume_size(self, e: tenon.CBFSGetVolumeSizeEventParams) -> None:
         sector = int(self.cbfs.config("SectorSize"))
         e.total_sectors = self.space.total * PAGE // sector
@@ -409,8 +392,7 @@ def main() -> None:
     parser.add_argument("-o", dest="options", metavar="NAME=VALUE", action="append", default=[])
     parser.add_argument("directory")
     arguments = parser.parse_args()
-    half_of_memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    drive = MemoryDrive(half_of_memory)
+    drive = MemoryDrive(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)  # half of the memory
     for option in filter(None, ",".join(arguments.options).split(",")):
         try:
             set_option(drive.cbfs, option)

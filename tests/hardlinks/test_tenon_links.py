@@ -14,7 +14,7 @@ from parity.test_tenon_only import error_of
 from .subjects import SUBJECTS
 
 
-@pytest.mark.parametrize("drive", ["memory", "vault"])
+@pytest.mark.parametrize("drive", ["memory", "vault", "python"])
 def test_without_use_hard_links(tenon_mount, drive: str) -> None:
     """link(2) is EPERM, whatever is linked; a file of O_TMPFILE gets its one name all the same."""
     with tenon_mount(drive, "use_hard_links=false") as place:

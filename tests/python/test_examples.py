@@ -1,13 +1,10 @@
 """The example drives in Python, on real mounts, used by ordinary programs."""
 from __future__ import annotations
 
-import ast
 import errno
-import filecmp
 import http.server
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -51,6 +48,14 @@ def make_tree(root: Path) -> None:
         file.write(b"island")
     os.utime(root / "a" / "file", ns=(1_000_000_001, 2_000_000_002))
     os.chmod(root / "a" / "b" / "second", 0o4751)
+
+
+@pytest.fixture(autouse=True)
+def can_be_interrupted() -> Iterator[None]:
+    """A shell has jobs in the background ignore Ctrl-C, and what they start would inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 # -------------------------------------------------------------------------------------- memory.py
