@@ -343,7 +343,7 @@ class Source(http.server.ThreadingHTTPServer):
     """A web server that answers when it is told to. Files are called by numbers, and all bytes of a file are its number."""
 
     daemon_threads = True
-    request_queue_size = 100
+    request_queue_size = 200
     SIZE = 10_000
 
     def __init__(self) -> None:
@@ -380,7 +380,7 @@ class Request(http.server.BaseHTTPRequestHandler):
                 return False
             self.server.waiting += 1
             self.server.changed.notify_all()
-        self.connection.settimeout(0.01)
+        self.connection.settimeout(0.05)
         gone = False
         while self.command in self.server.held and not gone:
             try:
@@ -444,15 +444,17 @@ def test_slow_reads(base, source) -> None:
 
 
 def test_slow_serves_all_at_once(base, source) -> None:
-    """Forty programs wait for forty answers, none of which comes before all are asked for; meanwhile the drive answers others."""
-    names = [f"{number:02}" for number in range(40)]
+    """None of the answers comes before all are asked for, which are more than there are worker threads; meanwhile the drive answers others."""
+    names = [f"{number:02}" for number in range(100)]
     with open_place(lambda: slow_drive(base, source, *names)) as place:
         source.hold("GET")
         readers = [subprocess.Popen(["cat", place.root / name], stdout=subprocess.PIPE) for name in names]
-        source.wait(lambda: source.waiting == len(names))
-        assert len(os.listdir(place.root)) == len(names)
-        assert run("stat", "-c", "%s", place.root / "07").stdout == b"10000\n"
-        source.hold()
+        try:
+            source.wait(lambda: source.waiting == len(names))
+            assert len(os.listdir(place.root)) == len(names)
+            assert run("stat", "-c", "%s", place.root / "07").stdout == b"10000\n"
+        finally:
+            source.hold()
         for name, reader in zip(names, readers):
             assert reader.communicate(timeout=PATIENCE)[0] == name.encode() * 5000
         assert source.given_up == 0
@@ -464,9 +466,11 @@ def test_slow_gives_up(base, source, command: str, method: str) -> None:
     with open_place(lambda: slow_drive(base, source, "77")) as place:
         source.hold(method)
         with subprocess.Popen([command, place.root / "77"], stdout=subprocess.DEVNULL) as reader:
-            source.wait(lambda: source.waiting == 1)
-            reader.send_signal(signal.SIGINT)
-            assert reader.wait(PATIENCE) == -signal.SIGINT
-        source.wait(lambda: (source.waiting, source.given_up) == (0, 1))
-        source.hold()
+            try:
+                source.wait(lambda: source.waiting == 1)
+                reader.send_signal(signal.SIGINT)
+                assert reader.wait(PATIENCE) == -signal.SIGINT
+                source.wait(lambda: (source.waiting, source.given_up) == (0, 1))
+            finally:
+                source.hold()
         assert (place.root / "77").read_bytes() == b"77" * 5000
