@@ -62,7 +62,7 @@ def test_pages_show_what_compiles(page) -> None:
     assert pieces
     for piece in pieces:
         # What a reader would have of his own.
-        program = ("#include <errno.h>\n#include <limits.h>\n#include <string.h>\n#include <tenon.h>\n"
+        program = ("#include <errno.h>\n#include <limits.h>\n#include <stdlib.h>\n#include <string.h>\n#include <tenon.h>\n"
                    "int add_name(void *storage, const char *file_name, const char *link_name);\n" + piece)
         done = subprocess.run(["cc", "-x", "c", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror", "-fsyntax-only",
                                "-I", REPOSITORY / "include", "-I", BUILD / "include", "-"], input=program, text=True, capture_output=True, timeout=60)
