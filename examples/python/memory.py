@@ -155,7 +155,8 @@ class MemoryDrive:
         self.cbfs.implicit_open = False
         # One event at a time: nothing here needs a lock, and Python would not run two at once anyway.
         self.cbfs.serialize_events = True
-        # Pages come when they are written to, and holes are kept.
+        # Space is counted in pages. They come when they are written to, and holes are kept.
+        self.cbfs.config(f"SectorSize={PAGE}")
         self.cbfs.config("CorrectAllocationSizes=false")
 
     def set_handlers(self) -> None:
@@ -361,9 +362,7 @@ class MemoryDrive:
         e.file_path = path
 
     def get_volume_size(self, e: tenon.CBFSGetVolumeSizeEventParams) -> None:
-        sector = int(self.cbfs.config("SectorSize"))
-        e.total_sectors = self.space.total * PAGE // sector
-        e.available_sectors = self.space.free * PAGE // sector
+        e.total_sectors, e.available_sectors = self.space.total, self.space.free
         e.total_files, e.free_files = self.space.total, max(0, self.space.total - len(self.nodes))
 
     def get_volume_id(self, e: tenon.CBFSGetVolumeIdEventParams) -> None:
