@@ -8,7 +8,6 @@ def get_file_info(e):
     e.file_exists = e.file_name == "/" or e.file_name in files
     e.attributes = tenon.FILE_ATTRIBUTE_DIRECTORY if e.file_name == "/" else tenon.FILE_ATTRIBUTE_NORMAL
     e.size = len(files.get(e.file_name, b""))
-
 def enumerate_directory(e):
     e.enumeration_context = e.enumeration_context or iter(sorted(files))
     e.file_name = next(e.enumeration_context, "/")[1:]
@@ -34,6 +33,7 @@ def delete_file(e): del files[e.file_name]
 def set_file_attributes(e): pass  # times, owners and modes are not kept
 
 cbfs = tenon.CBFS()
-for handler in get_file_info, enumerate_directory, read_file, write_file, set_file_size, create_file, rename_or_move_file, delete_file, set_file_attributes:
+for handler in (get_file_info, enumerate_directory, read_file, write_file, set_file_size, create_file, rename_or_move_file, delete_file,
+                set_file_attributes):
     setattr(cbfs, f"on_{handler.__name__}", handler)
 cbfs.serve(sys.argv[1])

@@ -450,4 +450,5 @@ class PythonProgram(Program):
 
     def command(self, *words: str) -> tuple[list[object], Optional[dict[str, str]]]:
         options = [word for option in self.options for word in ("-o", option)]
-        return [sys.executable, REPOSITORY / "examples" / "python" / self.script, *options, *words, *self.before, self.root, *self.behind], self.environment
+        script = REPOSITORY / "examples" / "python" / self.script
+        return [sys.executable, script, *options, *words, *self.before, self.root, *self.behind], self.environment
