@@ -21,8 +21,13 @@ PyObject *cbfs_config(PyObject *self, PyObject *setting)
 	PyObject *bytes;
 	int error;
 
-	if (!cbfs_may_set(self) || !PyUnicode_FSConverter(setting, &bytes))
+	if (!PyUnicode_FSConverter(setting, &bytes))
 		return NULL;
+	/* Reading is free at any time. */
+	if (strchr(PyBytes_AsString(bytes), '=') && !cbfs_may_set(self)) {
+		Py_DECREF(bytes);
+		return NULL;
+	}
 	error = tenon_config(cbfs_volume(self), PyBytes_AsString(bytes), value, sizeof value);
 	Py_DECREF(bytes);
 	return error ? cbfs_raise(self, error) : value_of_text(value);
