@@ -30,7 +30,7 @@ def literal(text):
 
 def for_python(text):
     """C's names of things as Python has them."""
-    for old, new in (("TENON_", "tenon."), ("tenon_get_links", "get_links"), ("tenon_is_hidden_name", "tenon.is_hidden_name"),
+    for old, new in (("TENON_", "tenon."), ("tenon_get_", "get_"), ("tenon_defer", "defer"), ("tenon_is_hidden_name", "tenon.is_hidden_name"),
                      ("NULL", "0"), ("UTIME_OMIT in tv_nsec: not given.", "None: not given.")):
         text = text.replace(old, new)
     return text
@@ -283,12 +283,11 @@ def stub_class(event):
     for member in event["members"]:
         kind, name = member["type"], member["name"]
         if kind == "text" and is_settable(member):
-            lines += property_stub(name, "str", "str | bytes | os.PathLike[str]")
+            lines.append(f"    {name}: _Text")
         elif kind == "time":
-            if is_settable(member):
-                lines += property_stub(name, "datetime", "datetime | None") + property_stub(name + "_ns", "int | None", "int | None")
-            else:
-                lines += property_stub(name, "datetime") + property_stub(name + "_ns", "int | None")
+            settable = is_settable(member)
+            lines += [f"    {name}: _Time"] if settable else property_stub(name, "datetime")
+            lines += property_stub(name + "_ns", "int | None", "int | None" if settable else None)
         else:
             lines += property_stub(name, ANNOTATIONS[kind], ANNOTATIONS[kind] if is_settable(member) else None)
     return "\n".join(lines) + "\n"
@@ -303,6 +302,7 @@ def property_stub(name, got, given=None):
 
 STUB_HEAD = '''\
 """The extension module of tenon; programs import tenon. Written by api/generate.py from api/cbfs.toml: do not edit."""
+import ctypes
 import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -310,15 +310,23 @@ from typing import Any, Final
 
 from tenon._base import CBFSError as CBFSError, Token as Token
 
-class Buffer:
+# To a type checker it is what the product's buffers are: only so does every one let it be passed both to memoryview and to ctypes.
+class Buffer(ctypes.c_void_p):
     """The bytes of an event: for memoryview, bytes, and ctypes; dead once the event is over."""
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __bytes__(self) -> bytes: ...
     @property
-    def _as_parameter_(self) -> Any: ...
-    @property
-    def value(self) -> int: ...
+    def _as_parameter_(self) -> ctypes.c_void_p: ...
+
+# Members that take more than they give; property says that to newer checkers alone.
+class _Text:
+    def __get__(self, params: EventParams, kind: type[EventParams], /) -> str: ...
+    def __set__(self, params: EventParams, value: str | bytes | os.PathLike[str], /) -> None: ...
+
+class _Time:
+    def __get__(self, params: EventParams, kind: type[EventParams], /) -> datetime: ...
+    def __set__(self, params: EventParams, value: datetime | None, /) -> None: ...
 
 class EventParams:
     """What all parameter objects have."""
@@ -338,7 +346,7 @@ def stub(api):
     text = STUB_HEAD
     for event in api["event"]:
         text += "\n" + stub_class(event)
-    lines = ["", "class CBFS:", "    def __init__(self) -> None: ..."]
+    lines = ["", "class _CBFS:", "    def __init__(self) -> None: ..."]
     for name, value in constants(api):
         lines.append(f"    {name}: int")
     lines += [f"    ERROR_{name}: int" for name in api["errors"]]

@@ -256,7 +256,7 @@ PyTypeObject *cbfs_type_new(PyObject *module)
 		{Py_tp_doc, "A volume: what tenon.CBFS is made from."},
 		{0, NULL},
 	};
-	static PyType_Spec spec = {"tenon._tenon.CBFS", sizeof(struct cbfs), 0,
+	static PyType_Spec spec = {"tenon._tenon._CBFS", sizeof(struct cbfs), 0,
 				   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
 
 	return (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);

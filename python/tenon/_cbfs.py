@@ -23,7 +23,7 @@ GUID = "{7E4A1C52-93D0-4D0B-A8F1-5C60B2D9E317}"
 _volumes: weakref.WeakSet[CBFS] = weakref.WeakSet()
 
 
-class CBFS(_tenon.CBFS):
+class CBFS(_tenon._CBFS):
     """A volume: set handlers and properties, mount it, and programs see a drive.
 
     The steps of the product: initialize, create_storage, add_mounting_point, mount_media, ... unmount_media,
@@ -100,7 +100,7 @@ class CBFS(_tenon.CBFS):
         if runner:
             runner.stop()
 
-    delete_storage.__doc__ = _tenon.CBFS.delete_storage.__doc__
+    delete_storage.__doc__ = _tenon._CBFS.delete_storage.__doc__
 
     def _create(self) -> None:
         """What comes before mounting, as far as it has not been done."""
