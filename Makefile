@@ -28,9 +28,10 @@ demo: setup-build
 	$(MAKE) all
 	scripts/demo.sh $(BUILD)
 
-# A build folder that a demo has made may know nothing of the tests' library.
+# A build folder may be older than the tests' library and Python's headers.
 test: setup
-	if rm $(BUILD)/tests/without-cmocka 2>/dev/null; then meson setup --reconfigure $(BUILD); fi
+	if rm -v $(BUILD)/tests/without-cmocka $(BUILD)/python/tenon/without-headers 2>/dev/null | grep -q .; then \
+		meson setup --reconfigure $(BUILD); fi
 	$(MAKE) all
 	BUILD=$(BUILD) scripts/run-tests.sh
 

@@ -11,6 +11,9 @@ fuzzer() { [ -n "$(find "$(clang -print-resource-dir 2>/dev/null)" -name 'libcla
 # The tests run under Debian's own Python, whatever else comes first in PATH.
 module() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
 
+# Of the Python that runs meson.
+python_headers() { /usr/bin/python3 -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("include"), "Python.h").stat()' 2>/dev/null; }
+
 editor() { command_there vim || command_there vim.tiny; }
 
 missing=()
@@ -31,12 +34,17 @@ need_build() {
     need python3 "generates the public headers and the reference" command_there python3
     need libsqlite3-dev "the vault drive keeps its tree in one SQLite file" library sqlite3
     need mount "umount(8)" command_there umount
+    need python3-dev "headers of Python: the Python edition" python_headers
 }
 
 need_test() {
     need libcmocka-dev "unit tests in C" library cmocka
     need python3 "tests of real mounts" test -x /usr/bin/python3
     need python3-pytest "tests of real mounts" module pytest
+    need mypy "types of the Python edition" command_there mypy
+    need python3-mesonpy "builds the wheel of the Python edition" module mesonpy
+    need python3-pip "builds and installs the wheel of the Python edition" module pip
+    need python3-venv "where the wheel of the Python edition is installed" module ensurepip
     need g++ "the headers and an example in C++" command_there c++
     need bash-completion "completion in bash" test -e /usr/share/bash-completion/bash_completion
     need git "real programs on real mounts: git is one" command_there git

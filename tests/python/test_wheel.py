@@ -22,7 +22,8 @@ OLDEST = (3, 11)
 # The one that the tests run under; pip and mesonpy are its packages.
 DEBIANS = "/usr/bin/python3"
 VERSION = json.loads((BUILD / "meson-info" / "intro-projectinfo.json").read_text(encoding="utf-8"))["version"]
-PACKAGE = {"__init__.py", "_base.py", "_cbfs.py", "_tenon.abi3.so", "_tenon.pyi", "libtenon.so.0", "py.typed", "tenon-guard"}
+SOURCES = {path.name for path in (REPOSITORY / "python" / "tenon").iterdir() if path.suffix == ".py" or path.name == "py.typed"}
+PACKAGE = {*SOURCES, "_tenon.abi3.so", "_tenon.pyi", "libtenon.so.0", "tenon-guard"}
 FACTS = """
 import sys, sysconfig
 print(*sys.version_info[:2], sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED"))
