@@ -404,4 +404,5 @@ def write_pages(pages, methods_index, links, reference, man_folder):
         f"* [{title}]({name}.md)\n" for title, name in (
             ("The library and its functions", "library"), ("Events", "events"), ("Methods", "methods"),
             ("Properties", "properties"), ("Configuration settings", "settings"), ("Constants", "constants")))
+    index += "\nIn Python events, members, properties and methods have the same names: `help(tenon.CBFS)` has this reference in Python's words.\n"
     (reference / "index.md").write_text(index, encoding="utf-8")

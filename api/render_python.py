@@ -293,8 +293,16 @@ def stub_class(event):
     return "\n".join(lines) + "\n"
 
 
-def property_stub(name, got, given=None):
-    lines = ["    @property", f"    def {name}(self) -> {got}: ..."]
+def documented(line, doc):
+    """A function of the stub; editors show what stands there, since they cannot ask the extension module."""
+    if not doc:
+        return [line]
+    text = doc.replace("\\", "\\\\")
+    return [line.removesuffix(" ..."), *textwrap.indent(f'"""{text}\n"""', " " * 8).splitlines()]
+
+
+def property_stub(name, got, given=None, doc=None):
+    lines = ["    @property", *documented(f"    def {name}(self) -> {got}: ...", doc)]
     if given:
         lines += [f"    @{name}.setter", f"    def {name}(self, value: {given}) -> None: ..."]
     return lines
@@ -353,10 +361,11 @@ def stub(api):
     lines += ["    NOT_GIVEN: int", "    ROOT_ID: int"]
     for event in api["event"]:
         kind = f"Callable[[{params_class(event)}], Awaitable[None] | None] | None"
-        lines += property_stub(f"on_{event['name']}", kind, kind)
+        lines += property_stub(f"on_{event['name']}", kind, kind, handler_doc(event))
     for prop in api["property"]:
         kind, name = ANNOTATIONS[prop["type"]], prop["name"]
-        lines += property_stub(name, kind, None if prop.get("readonly") else kind) + [f"    def get_{name}(self) -> {kind}: ..."]
+        lines += property_stub(name, kind, None if prop.get("readonly") else kind, property_doc(prop))
+        lines.append(f"    def get_{name}(self) -> {kind}: ...")
         if not prop.get("readonly"):
             lines.append(f"    def set_{name}(self, value: {kind}, /) -> None: ...")
     for method in api["method"]:
@@ -366,7 +375,8 @@ def stub(api):
             kind = "str | bytes | os.PathLike[str]" if arg["type"] == "text" else ANNOTATIONS[arg["type"]]
             default = default_of(method, arg)
             parts.append(f"{arg['name']}: {kind}" + ("" if default is None else f" = {default!r}"))
-        lines.append(f"    def {method['name']}({', '.join(parts)}) -> {ANNOTATIONS[out['type']] if out else 'None'}: ...")
+        line = f"    def {method['name']}({', '.join(parts)}) -> {ANNOTATIONS[out['type']] if out else 'None'}: ..."
+        lines += documented(line, method_doc(method).partition("\n--\n\n")[2])
     lines += textwrap.indent(STUB_METHODS, "    ").splitlines()
     text += "\n".join(lines) + "\n\n"
     for name, value in constants(api):
