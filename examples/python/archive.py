@@ -32,7 +32,7 @@ def modification_time(info: zipfile.ZipInfo) -> int:
     while len(extra) >= 9:
         kind, length, flags, seconds = struct.unpack_from("<HHBi", extra)
         if kind == EXTENDED_TIMESTAMP and length >= 5 and flags & 1:
-            return seconds * 10**9
+            return int(seconds) * 10**9
         extra = extra[4 + length:]
     return int(time.mktime((*info.date_time, 0, 0, -1))) * 10**9
 

@@ -23,7 +23,7 @@ API = tomllib.loads((REPOSITORY / "api" / "cbfs.toml").read_text(encoding="utf-8
 PACKAGE = BUILD / "python"
 EXAMPLES = sorted((REPOSITORY / "examples" / "python").glob("*.py"))
 # Written to be short, without annotations.
-PLAIN = {"dictionary.py", "hello.py"}
+PLAIN = {"dictionary.py"}
 
 GOOD = '''
 import asyncio
