@@ -369,6 +369,8 @@ int member_set_context(PyObject *self, PyObject *value, void *closure)
 
 	if (!at)
 		return -1;
+	if (!value)
+		return cannot_delete();
 	/* Of two events that give one file its first context the engine keeps one, and others may have the other by then. */
 	if (!*at && params->row->runs_beside && !tenon_get_serialize_access(params->cbfs->volume)) {
 		PyErr_Format(PyExc_RuntimeError,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tenon import _tenon
 
 logger = logging.getLogger("tenon")
+_making_runner = threading.Lock()
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -123,6 +124,8 @@ class Runner:
 
 def start_coroutine(cbfs: Any, params: _tenon.EventParams, coroutine: Awaitable[None]) -> None:
     """Called when a handler has turned out to be async def."""
-    if cbfs._runner is None:
-        cbfs._runner = Runner()
+    # Handlers of several threads may be the first.
+    with _making_runner:
+        if cbfs._runner is None:
+            cbfs._runner = Runner()
     cbfs._runner.start(params, coroutine)

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import threading
+import time
 import types
 import weakref
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tenon._base import CBFSError, Runner, logger
 
 # For programs that do not care which product they are.
 GUID = "{7E4A1C52-93D0-4D0B-A8F1-5C60B2D9E317}"
+# The longest wait with an end, 24 days.
+MAX_MILLISECONDS = 2**31 - 1
 # Every volume that there is: what is still mounted when the interpreter ends is unmounted.
 _volumes: weakref.WeakSet[CBFS] = weakref.WeakSet()
 
@@ -58,18 +61,25 @@ class CBFS(_tenon._CBFS):
 
         Ctrl-C interrupts it.
         """
-        if threading.current_thread() is not threading.main_thread():
-            return self._wait(-1 if timeout is None else int(timeout * 1000))
+        milliseconds = -1 if timeout is None else int(min(max(0.0, timeout * 1000), MAX_MILLISECONDS))
+        if milliseconds == 0 or threading.current_thread() is not threading.main_thread():
+            return self._wait(milliseconds)
         # Only a lock of Python's is left for a signal.
         done = threading.Event()
+        outcome: list[bool | CBFSError] = []
 
         def wait() -> None:
-            with contextlib.suppress(CBFSError):
-                self._wait(-1)
+            try:
+                outcome.append(self._wait(milliseconds))
+            except CBFSError as error:
+                outcome.append(error)
             done.set()
 
         threading.Thread(target=wait, name="tenon-wait", daemon=True).start()
-        return done.wait(timeout)
+        done.wait()
+        if isinstance(outcome[0], CBFSError):
+            raise outcome[0]
+        return outcome[0]
 
     def mounted(self, mounting_point: str | bytes | os.PathLike[str], flags: int = 0) -> Mounted:
         """Mounts at an existing directory, for with and async with: what has been done of the steps already is left out.
@@ -118,12 +128,20 @@ class CBFS(_tenon._CBFS):
                 return
 
     def _end(self) -> None:
-        try:
-            self.delete_storage(True)
-        except CBFSError as error:
-            # There is none: all has been done.
-            if error.errno != errno.EINVAL:
-                raise
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self.delete_storage(True)
+            except CBFSError as error:
+                # There is none: all has been done.
+                if error.errno == errno.EINVAL:
+                    return
+                # Another thread is at it, as with unmount_media, and is done soon.
+                if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.001)
+            else:
+                return
 
 
 class Mounted:
