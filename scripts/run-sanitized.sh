@@ -5,7 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
-asan) sanitize=address,undefined ;;
+asan)
+    sanitize=address,undefined
+    TENON_PRELOAD=$("${CC:-cc}" -print-file-name=libasan.so)
+    export TENON_PRELOAD
+    ;;
 tsan) sanitize=thread ;;
 *)
     echo "usage: run-sanitized.sh asan|tsan" >&2

@@ -56,11 +56,12 @@ programs() {
 
 xml=()
 inside=()
+strict=()
 suite() { # NAME XML ARGUMENT...
     local name=$1 file=$2
     shift 2
     echo "== $name"
-    timeout --signal=INT --kill-after=30 "$limit" "${inside[@]}" "$python" -m pytest -q -p no:cacheprovider \
+    timeout --signal=INT --kill-after=30 "$limit" "${inside[@]}" "$python" "${strict[@]}" -m pytest -q -p no:cacheprovider \
         -o faulthandler_timeout=300 --junitxml="$file" "$@"
 }
 
@@ -79,6 +80,13 @@ for name in python checker hardlinks real tool examples bench; do
     compgen -G "tests/$name/test_*.py" >/dev/null || continue
     xml+=("$build/meson-logs/pytest-$name.xml")
     rm -f "${xml[-1]}"
+    inside=()
+    strict=()
+    if [ "$name" = python ]; then
+        strict=(-X dev -W error)
+        # A sanitizer has to be there before Python loads what was built with it; what Python itself keeps is no leak.
+        [ -z "${TENON_PRELOAD:-}" ] || inside=(env LD_PRELOAD="$TENON_PRELOAD" PYTHONMALLOC=malloc ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0")
+    fi
     suite "tests/$name" "${xml[-1]}" "tests/$name" || failed=1
 done
 

@@ -136,7 +136,7 @@ def test_dictionary_is_short() -> None:
     assert len((EXAMPLES / "dictionary.py").read_text(encoding="utf-8").splitlines()) < 40
 
 
-def test_dictionary(base, tmp_path) -> None:
+def test_dictionary(base, tmp_path, plain_build: None) -> None:
     with open_place(lambda: PythonProgram(base, script="dictionary.py")) as place:
         hello = place.root / "hello.txt"
         assert run("cat", hello).stdout == b"Hello from a dictionary.\n"
