@@ -169,11 +169,13 @@ def test_counting(names, point, capfd) -> None:
 def test_one_file(names, point, tmp_path) -> None:
     shown_file = tmp_path / "elsewhere"
     shown_file.write_bytes(b"0123456789")
-    with shown(names["OneFile"](shown_file), point):
+    drive = names["OneFile"](shown_file)
+    with shown(drive, point):
         assert (point / "welcome.txt").read_bytes() == b"0123456789"
         with open(point / "welcome.txt", "r+b", buffering=0) as file:
             file.seek(5)
             file.write(b"abc")
+    drive.file.close()
     assert shown_file.read_bytes() == b"01234abc89"
 
 
@@ -223,8 +225,10 @@ def test_main(names, point) -> None:
 
 
 def test_queued(names, point) -> None:
-    with shown(names["Queued"](), point):
+    drive = names["Queued"]()
+    with shown(drive, point):
         assert (point / "welcome.txt").read_text() == WELCOME
+    drive.waiting.put(None)
 
 
 def test_the_tests_of_the_page(names) -> None:
