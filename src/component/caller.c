@@ -18,7 +18,7 @@ static const struct event_scope *current_event(const struct tenon_volume *volume
 {
 	const struct event_scope *scope;
 
-	if (volume->session && volume->session->owner != getpid())
+	if (atomic_load(&volume->session_owner) && atomic_load(&volume->session_owner) != getpid())
 		return NULL;
 	scope = event_current(&volume->events);
 	/* Nobody is behind the end of a context. */

@@ -43,8 +43,6 @@ struct session {
 	pthread_cond_t changed;
 	enum session_state state;
 	struct point *points;
-	/* The process that has the threads; a forked child only has the memory. */
-	pid_t owner;
 	struct guard guard;
 	/* A mount of ours is still there, covered by another one: the guard's. */
 	bool leftovers;
@@ -104,13 +102,18 @@ int connect_at(struct session *session, struct point *point, uint64_t attributes
 /* Lets go of the mount and waits for the end of the connection, the workers and all handles. The service thread's. */
 void disconnect(struct session *session);
 
+/*
+ * The session with its lock held, for threads beside which another one may end it; NULL: there is none. Who does not count himself is through
+ * with it when he unlocks.
+ */
+struct session *session_lock(struct tenon_volume *volume);
 /* Under the lock: mounted, and not about to end. */
 bool session_is_connected(const struct session *session);
 /*
  * For a thread of the program's that looks at the connection, has workers do something, or uses a test's channel: none of these goes before
- * session_leave. False: the volume is not mounted, or not any more.
+ * session_leave. NULL: the volume is not mounted, or not any more.
  */
-bool session_enter(struct session *session);
+struct session *session_enter(struct tenon_volume *volume);
 void session_leave(struct session *session);
 
 /* testing.c: what the tree, the handles and the gate hold. */

@@ -237,15 +237,29 @@ bool session_is_connected(const struct session *session)
 	return session->state == SESSION_MOUNTED && session->channel && !session->parting;
 }
 
-bool session_enter(struct session *session)
+struct session *session_lock(struct tenon_volume *volume)
 {
+	struct session *session;
+
+	pthread_mutex_lock(&volume->session_lock);
+	session = volume->session;
+	if (session)
+		pthread_mutex_lock(&session->lock);
+	pthread_mutex_unlock(&volume->session_lock);
+	return session;
+}
+
+struct session *session_enter(struct tenon_volume *volume)
+{
+	struct session *session = session_lock(volume);
 	bool mounted;
 
-	pthread_mutex_lock(&session->lock);
+	if (!session)
+		return NULL;
 	mounted = session_is_connected(session);
 	session->askers += mounted;
 	pthread_mutex_unlock(&session->lock);
-	return mounted;
+	return mounted ? session : NULL;
 }
 
 void session_leave(struct session *session)

@@ -285,14 +285,16 @@ size_t facts_write(struct tenon_volume *volume, char *text, size_t room)
 
 int tenon_get_facts(tenon_volume *volume, char *buffer, size_t room, size_t *length)
 {
+	struct session *session;
 	size_t needed;
 
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "the facts cannot be asked for inside a handler");
-	if (!volume->session || !session_enter(volume->session))
+	session = session_enter(volume);
+	if (!session)
 		return component_fail(volume, EINVAL, "no media is mounted");
 	needed = facts_write(volume, buffer, room);
-	session_leave(volume->session);
+	session_leave(session);
 	if (length)
 		*length = needed;
 	return needed < room ? 0 : component_fail(volume, ERANGE, "the facts need %zu bytes of room", needed + 1);

@@ -49,9 +49,11 @@ int session_new(struct tenon_volume *volume)
 	pthread_cond_init(&session->changed, NULL);
 	session->volume = volume;
 	session->mount.master = session->mount.context = session->device = session->mountinfo = session->guard.file = -1;
-	session->owner = getpid();
 	session->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_lock(&volume->session_lock);
 	volume->session = session;
+	pthread_mutex_unlock(&volume->session_lock);
+	atomic_store(&volume->session_owner, getpid());
 	if (session->wake < 0) {
 		int error = component_fail(volume, errno, "cannot make an event descriptor: %s", strerror(errno));
 
@@ -70,10 +72,11 @@ static void close_if_open(int fd)
 /* A forked child has the memory, but none of the threads. */
 int component_check_process(struct tenon_volume *volume)
 {
-	if (!volume->session || volume->session->owner == getpid())
+	pid_t owner = atomic_load(&volume->session_owner);
+
+	if (!owner || owner == getpid())
 		return 0;
-	return component_fail(volume, EINVAL, "the volume belongs to process %d, which this one was forked from",
-			      (int)volume->session->owner);
+	return component_fail(volume, EINVAL, "the volume belongs to process %d, which this one was forked from", (int)owner);
 }
 
 void session_free(struct tenon_volume *volume)
@@ -81,6 +84,11 @@ void session_free(struct tenon_volume *volume)
 	struct session *session = volume->session;
 
 	service_collect(session);
+	/* Nobody finds it any more; who has found it is counted. */
+	pthread_mutex_lock(&volume->session_lock);
+	volume->session = NULL;
+	pthread_mutex_unlock(&volume->session_lock);
+	atomic_store(&volume->session_owner, 0);
 	pthread_mutex_lock(&session->lock);
 	while (session->waiters)
 		pthread_cond_wait(&session->changed, &session->lock);
@@ -95,7 +103,6 @@ void session_free(struct tenon_volume *volume)
 	pthread_mutex_destroy(&session->in_line_lock);
 	free(session->in_line_reply);
 	free(session);
-	volume->session = NULL;
 }
 
 int tenon_create_storage(tenon_volume *volume)
@@ -313,12 +320,11 @@ int tenon_serve(tenon_volume *volume, const char *mounting_point, uint32_t flags
 
 bool component_is_mounted(struct tenon_volume *volume)
 {
-	struct session *session = volume->session;
+	struct session *session = session_lock(volume);
 	bool mounted;
 
 	if (!session)
 		return false;
-	pthread_mutex_lock(&session->lock);
 	mounted = session->state != SESSION_IDLE;
 	pthread_mutex_unlock(&session->lock);
 	return mounted;
@@ -331,14 +337,12 @@ bool tenon_get_active(tenon_volume *volume)
 
 int tenon_wait_unmounted(tenon_volume *volume, int timeout)
 {
-	struct session *session = volume->session;
+	struct session *session;
 	struct timespec until;
-	int error = 0;
+	int error;
 
 	if (event_is_inside(&volume->events))
 		return component_fail(volume, EDEADLK, "a handler cannot wait for the end of its own volume");
-	if (!session)
-		return 0;
 	error = component_check_process(volume);
 	if (error)
 		return error;
@@ -349,7 +353,9 @@ int tenon_wait_unmounted(tenon_volume *volume, int timeout)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	pthread_mutex_lock(&session->lock);
+	session = session_lock(volume);
+	if (!session)
+		return 0;
 	session->waiters++;
 	while (session->state != SESSION_IDLE && !error)
 		error = timeout < 0 ? pthread_cond_wait(&session->changed, &session->lock)

@@ -176,7 +176,7 @@ static int check_call(struct tenon_volume *volume, const char *file_name)
 	if (!is_path(file_name))
 		return component_fail(volume, EINVAL, "\"%s\" is no absolute path without \".\" and \"..\"",
 				      file_name ? file_name : "");
-	if (!volume->session || !component_is_mounted(volume))
+	if (!component_is_mounted(volume))
 		return component_fail(volume, EINVAL, "no media is mounted");
 	if (!volume->properties.use_hard_links)
 		return component_fail(volume, EOPNOTSUPP, "use_hard_links is off: no file has names to be told");
@@ -186,16 +186,18 @@ static int check_call(struct tenon_volume *volume, const char *file_name)
 int tenon_get_links(tenon_volume *volume, const char *file_name, char **names, size_t *count)
 {
 	struct names found = {0};
+	struct session *session;
 	int error = check_call(volume, file_name);
 
 	*names = NULL;
 	*count = 0;
 	if (error)
 		return error;
-	if (!session_enter(volume->session))
+	session = session_enter(volume);
+	if (!session)
 		return component_fail(volume, EINVAL, "no media is mounted");
-	error = visit(volume->session, file_name, &found);
-	session_leave(volume->session);
+	error = visit(session, file_name, &found);
+	session_leave(session);
 	if (error) {
 		free(found.text);
 		return component_fail(volume, error, "the names of \"%s\" cannot be told: %s", file_name, strerror(error));

@@ -41,6 +41,7 @@ int tenon_volume_new(tenon_volume **result, const tenon_events *events, size_t e
 	gate_init(&volume->gate);
 	handles_init(&volume->handles);
 	buffers_init(&volume->buffers, CHANNEL_BODY_MAX + CHANNEL_HEADER_ROOM);
+	pthread_mutex_init(&volume->session_lock, NULL);
 	volume->owner_uid = geteuid();
 	volume->owner_gid = getegid();
 	*result = volume;
@@ -86,6 +87,7 @@ void tenon_volume_free(tenon_volume *volume)
 	handles_done(&volume->handles);
 	buffers_done(&volume->buffers);
 	tree_done(&volume->tree);
+	pthread_mutex_destroy(&volume->session_lock);
 	free(volume);
 }
 

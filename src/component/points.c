@@ -289,12 +289,12 @@ int32_t tenon_get_mounting_point_count(tenon_volume *volume)
 static const struct point *point_at(tenon_volume *volume, int32_t index)
 {
 	const struct point *point;
+	struct session *session = index < 0 ? NULL : session_lock(volume);
 
-	if (!volume->session || index < 0)
+	if (!session)
 		return NULL;
-	pthread_mutex_lock(&volume->session->lock);
-	point = *find_point(volume->session, index, NULL, 0);
-	pthread_mutex_unlock(&volume->session->lock);
+	point = *find_point(session, index, NULL, 0);
+	pthread_mutex_unlock(&session->lock);
 	return point;
 }
 

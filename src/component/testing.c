@@ -77,7 +77,13 @@ int tenon_testing_mount_in_line(tenon_volume *volume)
 
 static bool enter(tenon_volume *volume)
 {
-	return volume->session && volume->session->in_process && session_enter(volume->session);
+	struct session *session = session_enter(volume);
+
+	if (session && !session->in_process) {
+		session_leave(session);
+		return false;
+	}
+	return session;
 }
 
 int tenon_testing_send_raw(tenon_volume *volume, const void *message, size_t size)

@@ -55,8 +55,11 @@ struct tenon_volume {
 	struct handles handles;
 	/* Has a lock of its own. */
 	struct buffers buffers;
-	/* What the life cycle has made (component/), NULL before create_storage. */
+	/* What the life cycle has made (component/), NULL before create_storage. Who may run beside a method that ends it looks under the lock. */
 	struct session *session;
+	pthread_mutex_t session_lock;
+	/* The process that has made it; 0: there is none. */
+	atomic_int session_owner;
 	/* Set at mount_media, for invalidations. */
 	struct channel *channel;
 	/* Whose files these are where a handler does not say. */

@@ -197,6 +197,7 @@ def test_many_threads_in_methods(mount: Callable[..., Any]) -> None:
         done = 0
         while not stop.is_set():
             for call in (lambda: drive.cbfs.active, lambda: drive.cbfs.config("Umask"), lambda: drive.cbfs.volume_id,
+                         lambda: drive.cbfs.wait_unmounted(0.001), drive.cbfs.get_facts, lambda: drive.cbfs.get_mounting_point_flags(0),
                          lambda: setattr(drive.cbfs, "on_read_file", drive.read_file)):
                 try:
                     call()
