@@ -193,7 +193,10 @@ static struct tenon_pending *pending_new(struct late *late, const struct event_s
 	return pending;
 }
 
-/* Who cancels marks the request first and then looks through the list: between them nothing is missed. */
+/*
+ * Who cancels marks the request first and then looks through the list: between them nothing is missed. A caller who comes when the volume
+ * is being cut off, perhaps because he tries again what was cancelled, is told at once.
+ */
 static void enlist(struct late *late, struct tenon_pending *pending, const struct event_origin *origin)
 {
 	pthread_mutex_lock(&late->lock);
@@ -202,7 +205,7 @@ static void enlist(struct late *late, struct tenon_pending *pending, const struc
 	if (late->first)
 		late->first->back = &pending->next;
 	late->first = pending;
-	atomic_store(&pending->cancelled, origin && atomic_load(&origin->cancelled));
+	atomic_store(&pending->cancelled, origin && (late->ending || atomic_load(&origin->cancelled)));
 	pthread_mutex_unlock(&late->lock);
 }
 

@@ -224,6 +224,38 @@ static void the_end_cancels(void **state)
 }
 
 /* Closing events are waited for like all others: nothing is cut off as long as answers come. */
+/* Who tries again what was cancelled, or comes only now, is not waited for either. */
+static void who_comes_after_that_is_cancelled(void **state)
+{
+	struct fixture *fix = *state;
+	struct caller first, second;
+	tenon_pending *pending, *next;
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(tenon_set_serialize_access(fix->kernel.volume, false), 0);
+	start(fix);
+	pending = begin_read(fix, &first, "slow", 100, 7);
+	second = first;
+	second.data = NULL;
+	assert_int_equal(desk_watch(&fix->desk, pending), 0);
+	assert_int_equal(pthread_create(&thread, NULL, unmount, fix), 0);
+	desk_wait_cancelled(&fix->desk, 1);
+	start_read(&second, 100);
+	next = desk_take(&fix->desk, "read_file", "/slow");
+	assert_true(tenon_pending_is_cancelled(next));
+	give_up(pending);
+	give_up(next);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, 0);
+	join(&first);
+	join(&second);
+	free(first.data);
+	free(second.data);
+	assert_int_equal(desk_errors(&fix->desk), 0);
+	assert_int_equal(fix->desk.contexts, 0);
+}
+
 static void *answer_closes(void *arg)
 {
 	struct fixture *fix = arg;
@@ -355,6 +387,7 @@ int main(void)
 		TEST(a_waiting_request_is_cancelled),
 		TEST(an_unmount_without_force_is_refused),
 		TEST(the_end_cancels),
+		TEST(who_comes_after_that_is_cancelled),
 		TEST(closing_events_are_waited_for),
 		TEST(what_never_comes_is_given_up),
 		TEST(in_line_as_well),
