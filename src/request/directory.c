@@ -125,14 +125,9 @@ static int fire_next(const struct source *source, struct listing *listing, char 
 /*
  * A name that the list has already is the handler's mistake, unless names have changed meanwhile: then it may be a new file.
  */
-static bool is_mistake(const struct tenon_volume *volume, const struct listing *listing, const char *name)
+static bool is_mistake(const struct tenon_volume *volume, const struct listing *listing)
 {
-	return listing_has(listing, name) && listing->names_changed == atomic_load(&volume->names_changed);
-}
-
-static bool is_left_out(const struct listing *listing, const char *name)
-{
-	return tenon_is_hidden_name(name) || listing_has(listing, name);
+	return listing->names_changed == atomic_load(&volume->names_changed);
 }
 
 /* Fetches one more entry into the list; *found false at the end. */
@@ -141,6 +136,7 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 	unsigned left_out = 0;
 	char name[256];
 	struct told told;
+	bool again;
 	int error;
 
 	do {
@@ -163,12 +159,13 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 				     "enumerate_directory of \"%s\" gave the name \"%s\", which cannot be", source->path, name);
 			return EIO;
 		}
-		if (is_mistake(source->volume, listing, name)) {
+		again = listing_has(listing, name);
+		if (again && is_mistake(source->volume, listing)) {
 			event_report(&source->volume->events, EIO, "enumerate_directory of \"%s\" gave the name \"%s\" twice",
 				     source->path, name);
 			return EIO;
 		}
-	} while (is_left_out(listing, name));
+	} while (again || tenon_is_hidden_name(name));
 	error = attr_from_told(source->volume, name, &told, &listing->newest);
 	if (error)
 		return error;
