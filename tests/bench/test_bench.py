@@ -105,6 +105,9 @@ PYTHON_PHASES = {"python-calls": CALLS, "python-calls-one-cpu": CALLS, "python-l
 @pytest.fixture(scope="session")
 def edition(need: Callable[..., None]) -> None:
     need("python", (BUILD / "python" / "tenon").is_dir(), "the Python edition was not built: python3-dev is missing")
+    options = json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text())
+    need("python", any(option["name"] == "b_sanitize" and option["value"] == "none" for option in options),
+         "the Python edition was built with sanitizers, which would have to be loaded before Python")
 
 
 def test_drives_in_python_have_their_figures(bench: Callable, edition: None) -> None:
