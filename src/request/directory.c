@@ -136,6 +136,7 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 	unsigned left_out = 0;
 	char name[256];
 	struct told told;
+	struct listed_name key;
 	bool again;
 	int error;
 
@@ -159,7 +160,8 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 				     "enumerate_directory of \"%s\" gave the name \"%s\", which cannot be", source->path, name);
 			return EIO;
 		}
-		again = listing_has(listing, name);
+		key = listed_name(name);
+		again = listing_has(listing, &key);
 		if (again && is_mistake(source->volume, listing)) {
 			event_report(&source->volume->events, EIO, "enumerate_directory of \"%s\" gave the name \"%s\" twice",
 				     source->path, name);
@@ -171,13 +173,14 @@ static int enumerate(const struct source *source, struct listing *listing, bool 
 		return error;
 	listing->newest_complete = told.mode != TENON_NOT_GIVEN && told.links &&
 				   (told.birth.tv_nsec != UTIME_OMIT || !atomic_load(&source->volume->tells_births));
-	return listing_append(listing, name, listing->newest.nodeid ? listing->newest.nodeid : UNKNOWN_INODE,
+	return listing_append(listing, &key, listing->newest.nodeid ? listing->newest.nodeid : UNKNOWN_INODE,
 			      listing->newest.mode);
 }
 
 static int begin(struct request *request, struct handle *handle, const struct subject *directory)
 {
 	struct listing *listing = handle->listing;
+	const struct listed_name itself = listed_name("."), parents = listed_name("..");
 	uint64_t above = directory->node->nodeid;
 	const struct node *parent;
 	int error;
@@ -196,8 +199,8 @@ static int begin(struct request *request, struct handle *handle, const struct su
 		above = parent->nodeid;
 	volume_unlock(request->volume);
 	listing->names_changed = atomic_load(&request->volume->names_changed);
-	error = listing_append(listing, ".", directory->node->nodeid, S_IFDIR);
-	return error ? error : listing_append(listing, "..", above, S_IFDIR);
+	error = listing_append(listing, &itself, directory->node->nodeid, S_IFDIR);
+	return error ? error : listing_append(listing, &parents, above, S_IFDIR);
 }
 
 /* Puts the entry at ordinal into the reply: false when there is no room. */

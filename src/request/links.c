@@ -109,14 +109,16 @@ static int check_count(struct enumeration *enumeration, const struct link *link)
 /* Each name once, and not for ever. */
 static int check_new(struct enumeration *enumeration, const struct link *link)
 {
-	char key[sizeof link->name + 24];
+	char text[sizeof link->name + 24];
+	struct listed_name key;
 	int error;
 
-	snprintf(key, sizeof key, "%" PRId64 "/%s", link->parent_id, link->name);
-	if (listing_has(enumeration->seen, key))
+	snprintf(text, sizeof text, "%" PRId64 "/%s", link->parent_id, link->name);
+	key = listed_name(text);
+	if (listing_has(enumeration->seen, &key))
 		return refuse(enumeration, link, "in one directory twice");
 	error = check_count(enumeration, link);
-	return error ? error : listing_append(enumeration->seen, key, 0, 0);
+	return error ? error : listing_append(enumeration->seen, &key, 0, 0);
 }
 
 /* The path of a directory that the tree knows: 0; ENOENT: it does not; ENOTDIR. */

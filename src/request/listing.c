@@ -30,21 +30,37 @@ void listing_clear(struct listing *listing)
 	listing->count = listing->texts_used = 0;
 }
 
-/* The slot of a name, or the free one where it would be. */
-static uint32_t *find_slot(const struct listing *listing, const char *name, size_t length)
+struct listed_name listed_name(const char *text)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	size_t at;
+	size_t length = 0;
 
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
-	for (at = hash ^ hash >> 32;; at++) {
+	for (; text[length]; length++)
+		hash = (hash ^ (unsigned char)text[length]) * UINT64_C(0x100000001b3);
+	return (struct listed_name){.text = text, .length = length, .hash = (uint32_t)(hash ^ hash >> 32)};
+}
+
+/* The slot of a name, or the free one where it would be. */
+static uint32_t *find_slot(const struct listing *listing, const struct listed_name *name)
+{
+	for (size_t at = name->hash;; at++) {
 		uint32_t *slot = &listing->slots[at & (listing->slot_count - 1)];
 		const struct listed *listed = *slot ? &listing->entries[*slot - 1] : NULL;
 
-		if (!listed || (listed->length == length && memcmp(listing->texts + listed->text, name, length) == 0))
+		if (!listed || (listed->hash == name->hash && listed->length == name->length &&
+				memcmp(listing->texts + listed->text, name->text, name->length) == 0))
 			return slot;
 	}
+}
+
+/* Of a name that is there, into slots where it is not. */
+static void put_slot(const struct listing *listing, size_t ordinal)
+{
+	size_t at = listing->entries[ordinal].hash;
+
+	while (listing->slots[at & (listing->slot_count - 1)])
+		at++;
+	listing->slots[at & (listing->slot_count - 1)] = (uint32_t)(ordinal + 1);
 }
 
 static int make_slots(struct listing *listing)
@@ -58,7 +74,7 @@ static int make_slots(struct listing *listing)
 	listing->slots = slots;
 	listing->slot_count = count;
 	for (size_t i = 0; i < listing->count; i++)
-		*find_slot(listing, listing->texts + listing->entries[i].text, listing->entries[i].length) = (uint32_t)(i + 1);
+		put_slot(listing, i);
 	return 0;
 }
 
@@ -85,26 +101,26 @@ static int make_room(struct listing *listing, size_t length)
 	return listing->count * 2 < listing->slot_count ? 0 : make_slots(listing);
 }
 
-int listing_append(struct listing *listing, const char *name, uint64_t ino, uint32_t mode)
+bool listing_has(const struct listing *listing, const struct listed_name *name)
 {
-	size_t length = strlen(name);
-	int error = make_room(listing, length);
+	return listing->slot_count && *find_slot(listing, name);
+}
+
+int listing_append(struct listing *listing, const struct listed_name *name, uint64_t ino, uint32_t mode)
+{
+	int error = make_room(listing, name->length);
 
 	if (error)
 		return error;
-	*find_slot(listing, name, length) = (uint32_t)(listing->count + 1);
-	memcpy(listing->texts + listing->texts_used, name, length + 1);
-	listing->entries[listing->count++] = (struct listed){
+	memcpy(listing->texts + listing->texts_used, name->text, name->length + 1);
+	listing->entries[listing->count] = (struct listed){
 		.ino = ino,
 		.text = listing->texts_used,
-		.length = (uint16_t)length,
+		.length = (uint16_t)name->length,
 		.type = (uint8_t)((mode & S_IFMT) >> 12),
+		.hash = name->hash,
 	};
-	listing->texts_used += length + 1;
+	put_slot(listing, listing->count++);
+	listing->texts_used += name->length + 1;
 	return 0;
-}
-
-bool listing_has(const struct listing *listing, const char *name)
-{
-	return listing->slot_count && *find_slot(listing, name, strlen(name));
 }

@@ -17,6 +17,14 @@ struct listed {
 	size_t text;
 	uint16_t length;
 	uint8_t type;
+	uint32_t hash;
+};
+
+/* A name to be looked for and appended; text stays its owner's. */
+struct listed_name {
+	const char *text;
+	size_t length;
+	uint32_t hash;
 };
 
 struct listing {
@@ -48,8 +56,9 @@ void listing_free(struct listing *listing);
 /* Forgets all names. */
 void listing_clear(struct listing *listing);
 
+struct listed_name listed_name(const char *text);
+bool listing_has(const struct listing *listing, const struct listed_name *name);
 /* 0 or ENOMEM. */
-int listing_append(struct listing *listing, const char *name, uint64_t ino, uint32_t mode);
-bool listing_has(const struct listing *listing, const char *name);
+int listing_append(struct listing *listing, const struct listed_name *name, uint64_t ino, uint32_t mode);
 
 #endif
