@@ -115,6 +115,18 @@ static void count_cancelled(void *arg)
 	pthread_mutex_unlock(&desk->lock);
 }
 
+tenon_pending *desk_look(struct desk *desk)
+{
+	tenon_pending *pending;
+
+	pthread_mutex_lock(&desk->lock);
+	while (!desk->first)
+		pthread_cond_wait(&desk->changed, &desk->lock);
+	pending = desk->first->pending;
+	pthread_mutex_unlock(&desk->lock);
+	return pending;
+}
+
 int desk_watch(struct desk *desk, tenon_pending *pending)
 {
 	return tenon_pending_on_cancel(pending, count_cancelled, desk);

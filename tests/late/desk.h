@@ -48,6 +48,9 @@ extern const tenon_events desk_events;
 /* Waits until an event of that name is on the desk and takes it from there; name NULL: of any file. */
 tenon_pending *desk_take(struct desk *desk, const char *event, const char *name);
 
+/* Waits until something is on the desk, and leaves it there. */
+tenon_pending *desk_look(struct desk *desk);
+
 /* Counts in desk->cancelled when the pending is cancelled; and waits until so many were. */
 int desk_watch(struct desk *desk, tenon_pending *pending);
 void desk_wait_cancelled(struct desk *desk, unsigned count);

@@ -205,13 +205,7 @@ static void the_end_cancels(void **state)
 	caller = (struct caller){.kernel = fix->kernel, .node = know_slow_file(fix, "slow")};
 	assert_int_equal(kernel_open(&fix->kernel, caller.node, O_RDONLY, &caller.fh), 0);
 	start_read(&caller, 100);
-	struct desk_job *job;
-	pthread_mutex_lock(&fix->desk.lock);
-	while (!fix->desk.first)
-		pthread_cond_wait(&fix->desk.changed, &fix->desk.lock);
-	job = fix->desk.first;
-	pthread_mutex_unlock(&fix->desk.lock);
-	assert_int_equal(tenon_pending_on_cancel(job->pending, unmount_and_give_up, fix), 0);
+	assert_int_equal(tenon_pending_on_cancel(desk_look(&fix->desk), unmount_and_give_up, fix), 0);
 	assert_int_equal(pthread_create(&thread, NULL, unmount, fix), 0);
 	pthread_join(thread, &result);
 	assert_int_equal((intptr_t)result, 0);
@@ -224,34 +218,47 @@ static void the_end_cancels(void **state)
 }
 
 /* Closing events are waited for like all others: nothing is cut off as long as answers come. */
+struct latecomer {
+	struct fixture *fix;
+	struct caller caller;
+	bool was_cancelled;
+};
+
+/* On the thread that ends the volume, which goes on when this has returned. */
+static void come_late(void *arg)
+{
+	struct latecomer *latecomer = arg;
+	tenon_pending *first = desk_take(&latecomer->fix->desk, "read_file", "/slow"), *second;
+
+	start_read(&latecomer->caller, 100);
+	second = desk_take(&latecomer->fix->desk, "read_file", "/slow");
+	latecomer->was_cancelled = tenon_pending_is_cancelled(second);
+	give_up(first);
+	give_up(second);
+}
+
 /* Who tries again what was cancelled, or comes only now, is not waited for either. */
 static void who_comes_after_that_is_cancelled(void **state)
 {
 	struct fixture *fix = *state;
-	struct caller first, second;
-	tenon_pending *pending, *next;
-	pthread_t thread;
-	void *result;
+	struct latecomer latecomer = {.fix = fix};
+	struct caller caller;
+	tenon_pending *pending;
 
 	assert_int_equal(tenon_set_serialize_access(fix->kernel.volume, false), 0);
 	start(fix);
-	pending = begin_read(fix, &first, "slow", 100, 7);
-	second = first;
-	second.data = NULL;
-	assert_int_equal(desk_watch(&fix->desk, pending), 0);
-	assert_int_equal(pthread_create(&thread, NULL, unmount, fix), 0);
-	desk_wait_cancelled(&fix->desk, 1);
-	start_read(&second, 100);
-	next = desk_take(&fix->desk, "read_file", "/slow");
-	assert_true(tenon_pending_is_cancelled(next));
-	give_up(pending);
-	give_up(next);
-	pthread_join(thread, &result);
-	assert_int_equal((intptr_t)result, 0);
-	join(&first);
-	join(&second);
-	free(first.data);
-	free(second.data);
+	caller = (struct caller){.kernel = fix->kernel, .node = know_slow_file(fix, "slow")};
+	assert_int_equal(kernel_open(&fix->kernel, caller.node, O_RDONLY, &caller.fh), 0);
+	latecomer.caller = caller;
+	start_read(&caller, 100);
+	pending = desk_look(&fix->desk);
+	assert_int_equal(tenon_pending_on_cancel(pending, come_late, &latecomer), 0);
+	assert_int_equal(tenon_unmount_media(fix->kernel.volume, true), 0);
+	assert_true(latecomer.was_cancelled);
+	join(&caller);
+	join(&latecomer.caller);
+	free(caller.data);
+	free(latecomer.caller.data);
 	assert_int_equal(desk_errors(&fix->desk), 0);
 	assert_int_equal(fix->desk.contexts, 0);
 }
